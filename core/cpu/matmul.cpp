@@ -1,0 +1,98 @@
+// The one place that names a matrix library.
+#include "kernels/matmul.hpp"
+
+#include <algorithm>
+
+#include "cpu/parallel.hpp"
+#include "cpu/simd.hpp"
+#include "cpu/visit.hpp"
+
+#ifdef EMBERGRAD_GEMM_ONEDNN
+#include <oneapi/dnnl/dnnl.h>
+#endif
+#ifdef EMBERGRAD_GEMM_OPENBLAS
+#include <cblas.h>
+#endif
+
+namespace embergrad {
+namespace {
+
+template <class T>
+void plain(const Gemm& g) {
+  cpu::simd().loops<T>().gemm(g.m, g.n, g.k, static_cast<const T*>(g.a), g.lda, g.transpose_a,
+                              static_cast<const T*>(g.b), g.ldb, g.transpose_b, static_cast<T*>(g.c), g.ldc,
+                              g.beta != 0);
+}
+
+// float32 by the library, on this thread alone: a product must not depend on the number of threads.
+void by_library(const Gemm& g) {
+#if defined(EMBERGRAD_GEMM_ONEDNN)
+#ifdef _OPENMP
+  const int before = omp_get_max_threads();
+  if (before != 1) omp_set_num_threads(1);
+#endif
+  dnnl_sgemm(g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.m, g.n, g.k, 1.0F, static_cast<const float*>(g.a),
+             g.lda, static_cast<const float*>(g.b), g.ldb, static_cast<float>(g.beta), static_cast<float*>(g.c), g.ldc);
+#ifdef _OPENMP
+  if (before != 1) omp_set_num_threads(before);
+#endif
+#elif defined(EMBERGRAD_GEMM_OPENBLAS)
+  cblas_sgemm(CblasRowMajor, g.transpose_a ? CblasTrans : CblasNoTrans, g.transpose_b ? CblasTrans : CblasNoTrans,
+              static_cast<int>(g.m), static_cast<int>(g.n), static_cast<int>(g.k), 1.0F, static_cast<const float*>(g.a),
+              static_cast<int>(g.lda), static_cast<const float*>(g.b), static_cast<int>(g.ldb),
+              static_cast<float>(g.beta), static_cast<float*>(g.c), static_cast<int>(g.ldc));
+#else
+  plain<float>(g);
+#endif
+}
+
+void one_product(const Gemm& g) {
+  // One row, or too little work to pay for a library call (measured: 1 to 2 microseconds).
+  const bool small = g.m * g.n * g.k <= 16384;
+  if (g.dtype == DType::float64) return plain<double>(g);
+  if (small || (g.m == 1 && !g.transpose_b)) return plain<float>(g);
+  by_library(g);
+}
+
+Gemm rows_of(const Gemm& g, std::int64_t begin, std::int64_t end) {
+  Gemm part = g;
+  const auto item = static_cast<std::int64_t>(item_size(g.dtype));
+  part.m = end - begin;
+  part.a = static_cast<const char*>(g.a) + begin * (g.transpose_a ? 1 : g.lda) * item;
+  part.c = static_cast<char*>(g.c) + begin * g.ldc * item;
+  return part;
+}
+
+Gemm columns_of(const Gemm& g, std::int64_t begin, std::int64_t end) {
+  Gemm part = g;
+  const auto item = static_cast<std::int64_t>(item_size(g.dtype));
+  part.n = end - begin;
+  part.b = static_cast<const char*>(g.b) + begin * (g.transpose_b ? g.ldb : 1) * item;
+  part.c = static_cast<char*>(g.c) + begin * item;
+  return part;
+}
+
+}  // namespace
+
+void run(OnCpu, const Gemm& g) {
+  if (g.m == 0 || g.n == 0) return;
+  if (g.k == 0) {
+    if (g.beta != 0) return;
+    cpu::visit_floating(g.dtype, [&](auto type) {
+      using T = decltype(type);
+      for (std::int64_t i = 0; i < g.m; ++i) std::fill_n(static_cast<T*>(g.c) + i * g.ldc, g.n, T(0));
+    });
+    return;
+  }
+  // Large products are cut along their longer side into pieces that depend on the sizes alone.
+  constexpr std::int64_t piece = 192;
+  constexpr std::int64_t worth_cutting = std::int64_t{1} << 22;
+  if (g.m * g.n * g.k < worth_cutting || std::max(g.m, g.n) <= piece) return one_product(g);
+  if (g.m >= g.n) {
+    cpu::parallel_chunks(g.m, piece, [&](std::int64_t begin, std::int64_t end) { one_product(rows_of(g, begin, end)); });
+  } else {
+    cpu::parallel_chunks(g.n, piece, [&](std::int64_t begin, std::int64_t end) { one_product(columns_of(g, begin, end)); });
+  }
+}
+
+}  // namespace embergrad

@@ -1,0 +1,59 @@
+// The hot loops of the CPU, chosen for this processor at start: baseline, AVX2 or AVX-512. The same source for all sets
+// and no contraction, so all give the same bits.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/elementwise.hpp"
+#include "kernels/update_loops.hpp"
+
+namespace embergrad::cpu {
+
+// Loops for one element type.
+template <class T>
+struct Loops {
+  void (*unary[unary_op_count])(const T* in, T* out, std::int64_t n);
+  void (*unary_grad[unary_op_count])(const T* saved, const T* grad, T* out, std::int64_t n);
+  void (*binary[binary_op_count])(const T* a, const T* b, T* out, std::int64_t n);
+  void (*binary_scalar[binary_op_count])(const T* a, T b, T* out, std::int64_t n);
+  void (*scalar_binary[binary_op_count])(T a, const T* b, T* out, std::int64_t n);
+  // 16 partial sums, added pairwise.
+  T (*sum)(const T* in, std::int64_t n);
+  // out[j] = sum of in[k * stride + j] over k, in order by blocks of 64.
+  void (*sum_rows)(const T* in, std::int64_t count, std::int64_t stride, std::int64_t width, T* out);
+  // out[j] (+)= sum of in[places[k] * width + j] over k, in order by blocks of 64.
+  void (*sum_gathered_rows)(const T* in, const std::int64_t* places, std::int64_t count, std::int64_t width, T* out,
+                            bool accumulate);
+  void (*softmax_row)(const T* in, T* out, std::int64_t n, bool log);
+  void (*softmax_row_grad)(const T* out, const T* grad, T* grad_in, std::int64_t n, bool log);
+  // C = op(A) op(B) + beta C by plain loops; sums over k in order (b transposed: 16 partial sums).
+  void (*gemm)(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, bool transpose_a,
+               const T* b, std::int64_t ldb, bool transpose_b, T* c, std::int64_t ldc, bool add);
+  // One sequence's step. gates: z before, activations after; bias may be null.
+  void (*lstm_cell)(T* gates, const T* bias, const T* c_before, T* c, T* c_tanh, T* h, std::int64_t hidden);
+  // gates: activations before, gradients of z after; grad_c: of c' before, of c after.
+  void (*lstm_cell_grad)(T* gates, const T* c_before, const T* c_tanh, const T* grad_h, T* grad_c, std::int64_t hidden);
+};
+
+struct SimdTable {
+  const char* name;
+  Loops<float> f32;
+  Loops<double> f64;
+  UpdateLoops update;
+
+  template <class T>
+  const Loops<T>& loops() const;
+};
+template <>
+inline const Loops<float>& SimdTable::loops<float>() const {
+  return f32;
+}
+template <>
+inline const Loops<double>& SimdTable::loops<double>() const {
+  return f64;
+}
+
+// The table for this processor. EMBERGRAD_SIMD=baseline|avx2|avx512 in the environment asks for a lower set.
+const SimdTable& simd();
+
+}  // namespace embergrad::cpu

@@ -1,0 +1,46 @@
+/// @file
+/// Where a tensor lives.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace embergrad {
+
+/// A processor that holds tensors and runs ops.
+class Device {
+ public:
+  /// Kinds of processor.
+  enum class Kind : std::uint8_t { cpu, cuda };
+
+  constexpr Device() = default;
+  /// The host.
+  [[nodiscard]] static constexpr Device cpu() { return {}; }
+  /// GPU number `index`. Naming it needs no GPU; putting a tensor there does (DeviceError).
+  [[nodiscard]] static constexpr Device cuda(int index = 0) { return Device(Kind::cuda, index); }
+
+  [[nodiscard]] constexpr Kind kind() const { return kind_; }
+  [[nodiscard]] constexpr int index() const { return index_; }
+  [[nodiscard]] constexpr bool is_cpu() const { return kind_ == Kind::cpu; }
+  [[nodiscard]] constexpr bool is_cuda() const { return kind_ == Kind::cuda; }
+  /// "cpu" or "cuda:0".
+  [[nodiscard]] std::string to_string() const;
+
+  friend constexpr bool operator==(Device, Device) = default;
+
+ private:
+  constexpr Device(Kind kind, int index) : kind_(kind), index_(static_cast<std::int16_t>(index)) {}
+  Kind kind_ = Kind::cpu;
+  std::int16_t index_ = 0;
+};
+
+/// True if this build has CUDA and a usable GPU is there now.
+[[nodiscard]] bool cuda_is_available();
+
+/// Threads that ops of this process may use; at first what OpenMP would take (OMP_NUM_THREADS or all processors).
+[[nodiscard]] int num_threads();
+
+/// Sets the number of threads for ops called from any thread. Results don't depend on it. ValueError below 1.
+void set_num_threads(int threads);
+
+}  // namespace embergrad

@@ -1,0 +1,222 @@
+/// @file
+/// Every op: what it computes, its shapes and errors. Names, defaults and numbers are those of `torch` and
+/// `torch.nn.functional`. All ops take part in the tape unless said otherwise.
+///
+/// Errors common to all: DTypeError for an element type the op doesn't take, DeviceError for tensors on different
+/// devices, ValueError for an undefined tensor. Dimensions may be negative, counting from the end; one that isn't there
+/// is an IndexError.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include <embergrad/autograd.hpp>
+#include <embergrad/tensor.hpp>
+
+namespace embergrad {
+
+// --- arithmetic: NumPy broadcasting, PyTorch's type promotion ------------------------------------------------------
+// Integer tensors keep their type under add, sub, mul and neg; div of integers gives float32. ShapeError names both
+// shapes where they don't broadcast. The gradient of a broadcast input is summed back to its shape.
+
+[[nodiscard]] Tensor add(const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor sub(const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor mul(const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor div(const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor add(const Tensor& input, Scalar other);
+[[nodiscard]] Tensor sub(const Tensor& input, Scalar other);
+[[nodiscard]] Tensor mul(const Tensor& input, Scalar other);
+[[nodiscard]] Tensor div(const Tensor& input, Scalar other);
+/// other - input
+[[nodiscard]] Tensor rsub(const Tensor& input, Scalar other);
+/// other / input
+[[nodiscard]] Tensor rdiv(const Tensor& input, Scalar other);
+
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+inline Tensor operator+(const Tensor& a, Scalar b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, Scalar b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, Scalar b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, Scalar b) { return div(a, b); }
+inline Tensor operator+(Scalar a, const Tensor& b) { return add(b, a); }
+inline Tensor operator-(Scalar a, const Tensor& b) { return rsub(b, a); }
+inline Tensor operator*(Scalar a, const Tensor& b) { return mul(b, a); }
+inline Tensor operator/(Scalar a, const Tensor& b) { return rdiv(b, a); }
+
+// --- elementwise. Integers become float32, except under neg and relu. ----------------------------------------------
+
+[[nodiscard]] Tensor neg(const Tensor& input);
+inline Tensor operator-(const Tensor& a) { return neg(a); }
+/// e^x
+[[nodiscard]] Tensor exp(const Tensor& input);
+/// Natural logarithm.
+[[nodiscard]] Tensor log(const Tensor& input);
+/// 1 / (1 + e^-x)
+[[nodiscard]] Tensor sigmoid(const Tensor& input);
+[[nodiscard]] Tensor tanh(const Tensor& input);
+/// max(x, 0), with gradient 0 at 0; NaN stays NaN.
+[[nodiscard]] Tensor relu(const Tensor& input);
+
+// --- reductions ----------------------------------------------------------------------------------------------------
+
+/// Sum of all elements, rank 0. Integers sum to int64.
+[[nodiscard]] Tensor sum(const Tensor& input);
+/// Sum over some dimensions (an empty list means all); `keepdim` leaves them with extent 1.
+[[nodiscard]] Tensor sum(const Tensor& input, const Dims& dims, bool keepdim = false);
+/// Mean of all elements; NaN of none. Floating types only.
+[[nodiscard]] Tensor mean(const Tensor& input);
+[[nodiscard]] Tensor mean(const Tensor& input, const Dims& dims, bool keepdim = false);
+/// Position of the largest element along `dim`, int64; the first of equals; a NaN counts as largest. Not on the tape.
+[[nodiscard]] Tensor argmax(const Tensor& input, int dim, bool keepdim = false);
+/// Position of the largest element in row-major order, rank 0.
+[[nodiscard]] Tensor argmax(const Tensor& input);
+
+// --- products ------------------------------------------------------------------------------------------------------
+
+/// `torch.matmul`: 1-D by 1-D is a dot product; a 1-D operand gets a dimension that is dropped afterwards; leading
+/// dimensions broadcast. (…, n, k) x (…, k, m) -> (…, n, m). O(n k m) per product.
+[[nodiscard]] Tensor matmul(const Tensor& input, const Tensor& other);
+/// input · weightᵀ + bias. input (…, in), weight (out, in) or (in), bias (out) or undefined -> (…, out) or (…).
+[[nodiscard]] Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias = {});
+
+// --- shape ---------------------------------------------------------------------------------------------------------
+
+/// The same elements under another shape; one extent may be -1. A view.
+[[nodiscard]] Tensor reshape(const Tensor& input, const Shape& shape);
+/// Two dimensions swapped. A copy (tensors are contiguous).
+[[nodiscard]] Tensor transpose(const Tensor& input, int dim0, int dim1);
+/// Elements start … start+length-1 of a dimension. Along dimension 0 a view, else a copy.
+[[nodiscard]] Tensor narrow(const Tensor& input, int dim, std::int64_t start, std::int64_t length);
+/// Joins tensors along a dimension; dtypes are promoted. Shapes agree off `dim`; an empty 1-D tensor is skipped.
+[[nodiscard]] Tensor cat(std::span<const Tensor> tensors, int dim = 0);
+[[nodiscard]] Tensor cat(std::initializer_list<Tensor> tensors, int dim = 0);
+/// Joins tensors of one shape along a new dimension.
+[[nodiscard]] Tensor stack(std::span<const Tensor> tensors, int dim = 0);
+[[nodiscard]] Tensor stack(std::initializer_list<Tensor> tensors, int dim = 0);
+/// input[index]: slices of the leading dimension. index: integers of any shape -> index.shape + input.shape[1:].
+/// IndexError names the first index that is out of range; negative ones are.
+[[nodiscard]] Tensor gather_rows(const Tensor& input, const Tensor& index);
+/// As gather_rows, but an index of -1 gives a slice filled with `fill`, which gets no gradient.
+[[nodiscard]] Tensor gather_rows_or(const Tensor& input, const Tensor& index, Scalar fill);
+
+// --- embedding -----------------------------------------------------------------------------------------------------
+
+/// Options of `embedding`, in PyTorch's order.
+struct EmbeddingOptions {
+  /// This row's lookups give no gradient. -rows … rows-1; negative counts from the end.
+  std::optional<std::int64_t> padding_idx = {};
+  /// Must be false: row-sparse gradients are refused.
+  bool sparse = false;
+};
+
+/// weight[input]. input: int32 or int64 of any shape; weight (rows, dim) -> input.shape + (dim). The gradient of weight
+/// is dense. IndexError: which element of input, its value, the number of rows. (`torch.nn.functional.embedding`)
+[[nodiscard]] Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options = {});
+
+// --- losses and what belongs to them -------------------------------------------------------------------------------
+
+/// x - max - log Σ e^(x - max) along `dim`.
+[[nodiscard]] Tensor log_softmax(const Tensor& input, int dim);
+/// e^(x - max) / Σ e^(x - max) along `dim`.
+[[nodiscard]] Tensor softmax(const Tensor& input, int dim);
+
+/// How per-sample losses become one number.
+enum class Reduction : std::uint8_t { none, mean, sum };
+
+/// Options of `nll_loss`.
+struct NllLossOptions {
+  Tensor weight = {};                 ///< (classes): weight of each class; undefined: all 1
+  std::int64_t ignore_index = -100;   ///< targets that count for nothing
+  Reduction reduction = Reduction::mean;  ///< mean divides by the weights of the targets that count
+};
+
+/// -weight[y] · log_prob[y]. log_probs (C), (N, C) or (N, C, d1, …), target the same without C, int32 or int64. A mean
+/// over nothing is NaN with gradient zero, as in PyTorch. IndexError for a target outside [0, C).
+[[nodiscard]] Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const NllLossOptions& options = {});
+
+/// Options of `cross_entropy`.
+struct CrossEntropyOptions {
+  Tensor weight = {};                ///< as in NllLossOptions
+  std::int64_t ignore_index = -100;  ///< as in NllLossOptions
+  Reduction reduction = Reduction::mean;  ///< as in NllLossOptions
+  double label_smoothing = 0.0;      ///< ε in [0, 1]: (1-ε) of the target, ε spread over all classes
+};
+
+/// nll_loss(log_softmax(logits)) in one op; shapes and targets as there. Targets are class indices.
+[[nodiscard]] Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {});
+
+/// Options of `dropout`.
+struct DropoutOptions {
+  double p = 0.5;                  ///< share of elements set to zero, in [0, 1]
+  bool training = true;            ///< false: returns the input
+  Generator* generator = nullptr;  ///< default: default_generator()
+};
+
+/// Zeroes elements at random and scales the rest by 1/(1-p). One tick of the generator.
+[[nodiscard]] Tensor dropout(const Tensor& input, const DropoutOptions& options = {});
+
+// --- LSTM ----------------------------------------------------------------------------------------------------------
+
+/// Options of `lstm`; sizes follow from the parameters.
+struct LstmOptions {
+  std::int64_t num_layers = 1;
+  bool bias = true;
+  bool batch_first = false;
+  double dropout = 0.0;  ///< between layers, in training
+  bool bidirectional = false;
+  bool training = false;           ///< whether dropout acts
+  bool enforce_sorted = false;     ///< with lengths: refuse lengths that are not falling
+  Generator* generator = nullptr;  ///< for dropout; default: default_generator()
+};
+
+/// Hidden and cell state, (layers · directions, batch, P) and (layers · directions, batch, H); undefined means zeros.
+struct LstmState {
+  Tensor h;
+  Tensor c;
+};
+
+/// What `lstm` gives: the last layer's states at every step, and every layer's last states.
+struct LstmResult {
+  Tensor output;
+  Tensor h_n;
+  Tensor c_n;
+};
+
+/// Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000) as `torch.nn.LSTM` computes
+/// it, gates in the order i, f, g, o:
+///   z = x W_ihᵀ + b_ih + h W_hhᵀ + b_hh;  c' = σ(z_f) c + σ(z_i) tanh(z_g);  h' = σ(z_o) tanh(c')  [· W_hrᵀ]
+/// @param input  (T, B, I), with batch_first (B, T, I), or (T, I) for one sequence; T = 0 and B = 0 are allowed
+/// @param state  h_0 and c_0; for unbatched input without their batch dimension
+/// @param parameters  per layer, per direction: weight_ih (4H, I), weight_hh (4H, P)[, bias_ih (4H), bias_hh (4H)]
+///     [, weight_hr (P, H)]
+/// @param lengths  if not empty: the length of each sequence, in any order, 0 … T; steps past it are not read, give
+///     zeros, and the last state of a sequence is that of its own last step (h_0 for length 0)
+/// @return output (T, B, directions · P) or batch first, as the input
+[[nodiscard]] LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Tensor> parameters,
+                              const LstmOptions& options = {}, std::span<const std::int64_t> lengths = {});
+
+/// The same over packed sequences: `data` holds the first step of all sequences, then the second of those that have
+/// one, … (Σ batch_sizes, I), longest sequence first. State and result are in that order of sequences.
+/// @param batch_sizes  sequences alive at each step, not rising; its sum is the number of rows of data
+/// @param batch  number of sequences; those beyond batch_sizes[0] have length 0
+[[nodiscard]] LstmResult lstm_packed(const Tensor& data, std::span<const std::int64_t> batch_sizes, std::int64_t batch,
+                                     const LstmState& state, std::span<const Tensor> parameters,
+                                     const LstmOptions& options = {});
+
+/// How sequences of different lengths are packed: rows of a packed tensor by step, longest sequence first.
+struct PackingPlan {
+  std::vector<std::int64_t> batch_sizes;   ///< sequences alive at each step
+  std::vector<std::int64_t> order;         ///< order[k]: which sequence stands at place k; ties keep their order
+  Tensor pack;    ///< int64 (Σ lengths): row of the padded tensor, seen as (T·B, …) or (B·T, …), for each packed row
+  Tensor unpack;  ///< int64 (T·B) or (B·T): packed row for each padded place, -1 past a sequence's end
+};
+
+/// Plans packing for the named op. ValueError for a length outside [0, max_length] or a count other than `batch`.
+[[nodiscard]] PackingPlan plan_packing(const char* op, std::span<const std::int64_t> lengths, std::int64_t max_length,
+                                       std::int64_t batch, bool batch_first, bool enforce_sorted);
+
+}  // namespace embergrad

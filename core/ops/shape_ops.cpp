@@ -1,0 +1,241 @@
+#include <embergrad/ops.hpp>
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "kernels/embedding.hpp"
+#include "kernels/memory.hpp"
+#include "ops/common.hpp"
+#include "src/op_check.hpp"
+#include "src/tensor_state.hpp"
+
+namespace embergrad {
+
+using detail::strided_view;
+using detail::view;
+
+Tensor reshape(const Tensor& input, const Shape& shape) {
+  const OpCheck check("reshape");
+  check.defined("input", input);
+  Shape wanted = shape;
+  int open = -1;
+  std::int64_t known = 1;
+  for (int d = 0; d < shape.rank(); ++d) {
+    if (shape[d] == -1) {
+      if (open >= 0) check.fail_shape(fmt::format("only one extent may be -1, but shape is {}", shape.to_string()));
+      open = d;
+    } else if (shape[d] < 0) {
+      check.fail_shape(fmt::format("shape {} has a negative extent", shape.to_string()));
+    } else if (__builtin_mul_overflow(known, shape[d], &known)) {
+      check.fail_shape(fmt::format("shape {} is too large", shape.to_string()));
+    }
+  }
+  if (open >= 0) {
+    if (known == 0) {
+      check.fail_shape(fmt::format("-1 in shape {} is ambiguous: the other extents have a zero among them", shape.to_string()));
+    }
+    wanted[open] = input.numel() / known;
+    known *= wanted[open];
+  }
+  if (known != input.numel()) {
+    check.fail_shape(fmt::format("input {} has {} elements, shape {} does not", input.shape().to_string(), input.numel(),
+                                 shape.to_string()));
+  }
+  const detail::TensorState& state = *input.state();
+  return record("reshape", detail::make_view(state.storage, state.offset, wanted, state.dtype), {input},
+                [from = input.shape()](const Tensor& grad) { return Gradient(grad.reshape(from)); });
+}
+
+Tensor transpose(const Tensor& input, int dim0, int dim1) {
+  const OpCheck check("transpose");
+  check.defined("input", input);
+  const int a = check.dimension("dim0", dim0, input.dim());
+  const int b = check.dimension("dim1", dim1, input.dim());
+  StridedView from = strided_view(input);
+  std::swap(from.extents[a], from.extents[b]);
+  std::swap(from.strides[a], from.strides[b]);
+  Shape shape = input.shape();
+  if (shape.rank() > 0) std::swap(shape[a], shape[b]);
+  Tensor out = empty(shape, input.options());
+  launch(input.device(), CopyStrided{.in = from, .out = strided_view(out)});
+  return record("transpose", out, {input}, [a, b](const Tensor& grad) { return Gradient(transpose(grad, a, b)); });
+}
+
+namespace {
+
+// The elements [start, start + length) of a dimension, as a strided part of the whole.
+StridedView part_of(const Tensor& whole, int dim, std::int64_t start, std::int64_t length) {
+  StridedView part = strided_view(whole);
+  part.data = static_cast<char*>(part.data) + static_cast<std::size_t>(start * part.strides[dim]) * item_size(whole.dtype());
+  part.extents[dim] = length;
+  return part;
+}
+
+}  // namespace
+
+Tensor narrow(const Tensor& input, int dim, std::int64_t start, std::int64_t length) {
+  const OpCheck check("narrow");
+  check.defined("input", input);
+  if (input.dim() == 0) check.fail_shape("input has no dimensions");
+  const int d = check.dimension("dim", dim, input.dim());
+  const std::int64_t extent = input.shape()[d];
+  const std::int64_t from = start < 0 ? start + extent : start;
+  if (start < -extent || start > extent) {
+    check.fail_index(fmt::format("start is {}, but dimension {} of {} has {} elements", start, d,
+                                 input.shape().to_string(), extent));
+  }
+  if (length < 0 || length > extent - from) {
+    check.fail_value(fmt::format("start {} and length {} leave dimension {} of {}", start, length, d, input.shape().to_string()));
+  }
+  Shape shape = input.shape();
+  shape[d] = length;
+  const detail::TensorState& state = *input.state();
+  Tensor out;
+  if (d == 0) {
+    const std::int64_t row = extent == 0 ? 0 : input.numel() / extent;
+    out = detail::make_view(state.storage, state.offset + from * row, shape, state.dtype);
+  } else {
+    out = empty(shape, input.options());
+    launch(input.device(), CopyStrided{.in = part_of(input, d, from, length), .out = strided_view(out)});
+  }
+  return record("narrow", out, {input}, [whole = input.shape(), d, from, length](const Tensor& grad) {
+    Tensor grad_in = zeros(whole, grad.options());
+    launch(grad.device(), CopyStrided{.in = strided_view(grad), .out = part_of(grad_in, d, from, length)});
+    return Gradient(grad_in);
+  });
+}
+
+namespace {
+
+struct Piece {
+  std::int64_t start, length;
+};
+
+std::vector<TensorRef> refs_of(std::span<const Tensor> tensors) { return {tensors.begin(), tensors.end()}; }
+
+// The common type of all, as torch.cat promotes.
+DType common_dtype(const OpCheck& check, std::span<const Tensor> tensors) {
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    check.defined(fmt::format("tensors[{}]", i).c_str(), tensors[i]);
+    check.same_device(tensors[0], tensors[i]);
+  }
+  Tensor widest = tensors[0];
+  for (const Tensor& tensor : tensors) {
+    const DType dtype = promote(widest, tensor);
+    if (dtype != widest.dtype() || (widest.dim() == 0 && tensor.dim() > 0 && dtype == tensor.dtype())) widest = tensor;
+  }
+  return widest.dtype();
+}
+
+}  // namespace
+
+Tensor cat(std::span<const Tensor> tensors, int dim) {
+  const OpCheck check("cat");
+  if (tensors.empty()) check.fail_value("tensors is empty");
+  const DType dtype = common_dtype(check, tensors);
+  std::vector<Tensor> parts;
+  const Tensor* first = nullptr;
+  for (const Tensor& tensor : tensors) {
+    if (tensor.dim() == 0) check.fail_shape("tensors without dimensions can't be joined; stack them");
+    const bool skipped = tensor.dim() == 1 && tensor.numel() == 0;
+    if (!skipped && first == nullptr) first = &tensor;
+    parts.push_back(tensor.to(dtype));
+  }
+  if (first == nullptr) first = &tensors[0];
+  const int d = check.dimension("dim", dim, first->dim());
+  Shape shape = first->shape();
+  shape[d] = 0;
+  std::vector<Piece> pieces;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Shape& own = parts[i].shape();
+    const bool skipped = own.rank() == 1 && own[0] == 0 && first->dim() != 1;
+    bool fits = own.rank() == shape.rank();
+    for (int k = 0; fits && k < shape.rank(); ++k) fits = k == d || own[k] == shape[k];
+    if (!skipped && !fits) {
+      check.fail_shape(fmt::format("tensors[{}] has shape {}, which differs from {} outside dimension {}", i,
+                                   own.to_string(), first->shape().to_string(), d));
+    }
+    pieces.push_back({shape[d], skipped ? 0 : own[d]});
+    shape[d] += pieces.back().length;
+  }
+  Tensor out = empty(shape, {dtype, first->device()});
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].numel() == 0) continue;
+    launch(out.device(),
+           CopyStrided{.in = strided_view(parts[i]), .out = part_of(out, d, pieces[i].start, pieces[i].length)});
+  }
+  const std::vector<TensorRef> inputs = refs_of(parts);
+  std::vector<Shape> shapes;
+  for (const Tensor& part : parts) shapes.push_back(part.shape());
+  return record("cat", out, std::span<const TensorRef>(inputs),
+                [pieces, shapes, d](const Tensor& grad, InputGradients& into) {
+                  for (std::size_t i = 0; i < pieces.size(); ++i) {
+                    if (!into.wants(i)) continue;
+                    into.add(i, narrow(grad, d, pieces[i].start, pieces[i].length).reshape(shapes[i]));
+                  }
+                });
+}
+
+Tensor cat(std::initializer_list<Tensor> tensors, int dim) { return cat(std::span(tensors.begin(), tensors.size()), dim); }
+
+Tensor stack(std::span<const Tensor> tensors, int dim) {
+  const OpCheck check("stack");
+  if (tensors.empty()) check.fail_value("tensors is empty");
+  check.defined("tensors[0]", tensors[0]);
+  const Shape& shape = tensors[0].shape();
+  const int d = check.dimension("dim", dim, shape.rank() + 1);
+  Shape with_one;
+  for (int k = 0; k <= shape.rank(); ++k) {
+    if (k == d) with_one.push_back(1);
+    if (k < shape.rank()) with_one.push_back(shape[k]);
+  }
+  std::vector<Tensor> parts;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    check.defined("tensors", tensors[i]);
+    if (tensors[i].shape() != shape) {
+      check.fail_shape(fmt::format("tensors[{}] has shape {}, but tensors[0] has {}", i, tensors[i].shape().to_string(),
+                                   shape.to_string()));
+    }
+    parts.push_back(tensors[i].reshape(with_one));
+  }
+  return cat(parts, d);
+}
+
+Tensor stack(std::initializer_list<Tensor> tensors, int dim) {
+  return stack(std::span(tensors.begin(), tensors.size()), dim);
+}
+
+namespace {
+
+Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_fill, double fill) {
+  const OpCheck check(op);
+  check.defined("input", input);
+  check.is_integer("index", index);
+  check.same_device(input, index);
+  if (input.dim() == 0) check.fail_shape("input has no dimensions");
+  const std::int64_t rows = input.shape()[0];
+  check.rows_exist("index", index, "input", rows, or_fill);
+  Shape shape = index.shape();
+  for (int d = 1; d < input.dim(); ++d) shape.push_back(input.shape()[d]);
+  const std::int64_t width = input.shape().slice(1, input.dim()).numel();
+  Tensor out = empty(shape, input.options());
+  launch(input.device(),
+         GatherRows{.table = view(input), .index = view(index), .out = view(out), .dim = width, .fill = fill});
+  // d input[r] = sum of grad over the places where index == r
+  return record(op, out, {input}, [index = Saved(index), shape = input.shape(), rows, width](const Tensor& grad) {
+    const Tensor places = index.get();
+    const RowSparse sums = RowSparse::from_lookup(places, grad.reshape(places.shape() + width), rows, -1);
+    return Gradient(sums.to_dense().reshape(shape));
+  });
+}
+
+}  // namespace
+
+Tensor gather_rows(const Tensor& input, const Tensor& index) { return gather("gather_rows", input, index, false, 0); }
+
+Tensor gather_rows_or(const Tensor& input, const Tensor& index, Scalar fill) {
+  return gather("gather_rows_or", input, index, true, fill.value());
+}
+
+}  // namespace embergrad

@@ -1,0 +1,40 @@
+#include <embergrad/device.hpp>
+#include <embergrad/error.hpp>
+
+#include <fmt/format.h>
+
+#include <atomic>
+
+#include "kernels/launch.hpp"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace embergrad {
+
+std::string Device::to_string() const { return is_cpu() ? "cpu" : fmt::format("cuda:{}", index_); }
+
+bool cuda_is_available() { return false; }
+
+namespace {
+std::atomic<int>& threads_setting() {
+#ifdef _OPENMP
+  static std::atomic<int> threads{omp_get_max_threads()};
+#else
+  static std::atomic<int> threads{1};
+#endif
+  return threads;
+}
+}  // namespace
+
+int num_threads() { return threads_setting().load(std::memory_order_relaxed); }
+
+void set_num_threads(int threads) {
+  if (threads < 1) throw ValueError(fmt::format("set_num_threads: threads must be at least 1, but is {}", threads));
+#ifdef _OPENMP
+  threads_setting().store(threads, std::memory_order_relaxed);
+#endif
+}
+
+}  // namespace embergrad

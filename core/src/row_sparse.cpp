@@ -1,0 +1,178 @@
+// The ways gradients add up stand here and nowhere else.
+#include <embergrad/autograd.hpp>
+#include <embergrad/error.hpp>
+#include <embergrad/ops.hpp>
+#include <embergrad/row_sparse.hpp>
+
+#include <fmt/format.h>
+
+#include <mutex>
+
+#include "kernels/elementwise.hpp"
+#include "kernels/embedding.hpp"
+#include "src/memory_pool.hpp"
+#include "src/op_check.hpp"
+#include "src/tensor_state.hpp"
+
+namespace embergrad {
+
+using detail::view;
+
+// Rows given by a lookup: `source` holds a row for each place, `places` and `starts` say which belong to which row.
+struct RowSparse::State {
+  std::int64_t rows, dim;
+  Tensor source;
+  Tensor places, starts;
+  Tensor indices;
+  Tensor values;  // undefined until somebody reads them
+  std::once_flag summed;
+
+  [[nodiscard]] SumSegments sums(const Tensor& out, bool into_table) const {
+    return {.grad = view(source),
+            .out = view(out),
+            .dim = dim,
+            .places = places.data<std::int64_t>(),
+            .starts = starts.data<std::int64_t>(),
+            .rows = into_table ? indices.data<std::int64_t>() : nullptr,
+            .segments = indices.numel(),
+            .accumulate = into_table};
+  }
+};
+
+namespace {
+
+Tensor index_tensor(std::int64_t count) { return empty({count}, {DType::int64, {}}); }
+
+std::int64_t* data_of(Tensor& indices) { return reinterpret_cast<std::int64_t*>(indices.state()->data()); }
+
+}  // namespace
+
+RowSparse RowSparse::from_lookup(const Tensor& input, const Tensor& grad_output, std::int64_t rows,
+                                 std::int64_t padding_idx) {
+  const OpCheck check("RowSparse");
+  check.is_integer("input", input);
+  check.computes("grad_output", grad_output);
+  if (grad_output.dim() != input.dim() + 1 || grad_output.shape().slice(0, input.dim()) != input.shape()) {
+    check.fail_shape(fmt::format("grad_output must have the shape of input {} and one dimension more, but has {}",
+                                 input.shape().to_string(), grad_output.shape().to_string()));
+  }
+  auto state = std::allocate_shared<State>(detail::PoolAllocator<State>());
+  state->rows = rows;
+  state->dim = grad_output.shape().back();
+  state->source = grad_output;
+  const std::int64_t n = input.numel();
+  state->places = index_tensor(n);
+  state->starts = index_tensor(n + 1);
+  Tensor found = index_tensor(n);
+  std::int64_t segments = 0;
+  launch(input.device(), PlanRows{.index = view(input),
+                                  .table_rows = rows,
+                                  .skip = padding_idx,
+                                  .places = data_of(state->places),
+                                  .starts = data_of(state->starts),
+                                  .rows = data_of(found),
+                                  .segments = &segments});
+  state->indices = detail::make_view(found.state()->storage, 0, {segments}, DType::int64);
+  return RowSparse(std::move(state));
+}
+
+RowSparse RowSparse::from_rows(const Tensor& indices, const Tensor& values, std::int64_t rows) {
+  const OpCheck check("RowSparse");
+  check.is_integer("indices", indices);
+  check.has_rank("indices", indices, 1);
+  check.computes("values", values);
+  check.has_rank("values", values, 2);
+  if (values.shape()[0] != indices.numel()) {
+    check.fail_shape(fmt::format("values must have a row for each of the {} indices, but has shape {}", indices.numel(),
+                                 values.shape().to_string()));
+  }
+  check.rows_exist("indices", indices, "the table", rows);
+  return from_lookup(indices, values, rows, -1);
+}
+
+std::int64_t RowSparse::rows() const { return state_->rows; }
+std::int64_t RowSparse::dim() const { return state_->dim; }
+std::int64_t RowSparse::count() const { return state_->indices.numel(); }
+DType RowSparse::dtype() const { return state_->source.dtype(); }
+Device RowSparse::device() const { return state_->source.device(); }
+const Tensor& RowSparse::indices() const { return state_->indices; }
+
+const Tensor& RowSparse::values() const {
+  std::call_once(state_->summed, [this] {
+    Tensor sums = empty({count(), dim()}, state_->source.options());
+    launch(device(), state_->sums(sums, false));
+    state_->values = std::move(sums);
+  });
+  return state_->values;
+}
+
+void RowSparse::add_to(Tensor& table) const {
+  const OpCheck check("RowSparse::add_to");
+  check.has_shape("table", table, {rows(), dim()});
+  launch(device(), state_->sums(table, true));
+  ++table.state()->storage->version;
+}
+
+Tensor RowSparse::to_dense() const {
+  Tensor dense = zeros({rows(), dim()}, state_->source.options());
+  launch(device(), state_->sums(dense, true));
+  return dense;
+}
+
+RowSparse RowSparse::plus(const RowSparse& other) const {
+  if (rows() != other.rows() || dim() != other.dim()) {
+    throw ShapeError(fmt::format("RowSparse::plus: rows of a [{}, {}] table and of a [{}, {}] table", rows(), dim(),
+                                 other.rows(), other.dim()));
+  }
+  return no_grad([&] {
+    return from_rows(cat({indices(), other.indices()}), cat({values(), other.values()}), rows());
+  });
+}
+
+RowSparse RowSparse::scaled(double factor) const {
+  return no_grad([&] { return from_rows(indices(), mul(values(), factor), rows()); });
+}
+
+// --- Gradient
+
+Gradient Gradient::dense_rows(RowSparse rows) {
+  Gradient gradient;
+  gradient.rows_ = std::allocate_shared<RowSparse>(detail::PoolAllocator<RowSparse>(), std::move(rows));
+  gradient.densify_ = true;
+  return gradient;
+}
+
+Gradient::Gradient(RowSparse rows)
+    : rows_(std::allocate_shared<RowSparse>(detail::PoolAllocator<RowSparse>(), std::move(rows))) {}
+
+const Tensor& Gradient::dense() const {
+  if (!defined()) throw ValueError("grad: there is no gradient; has backward run, and did the loss depend on this tensor?");
+  if (rows_ != nullptr) throw ValueError("grad: the gradient is sparse; use rows(), or to_dense()");
+  return dense_;
+}
+
+const RowSparse& Gradient::rows() const {
+  if (!defined()) throw ValueError("grad: there is no gradient; has backward run, and did the loss depend on this tensor?");
+  if (!is_sparse()) throw ValueError("grad: the gradient is dense; use dense()");
+  return *rows_;
+}
+
+Tensor Gradient::to_dense() const { return rows_ != nullptr ? rows_->to_dense() : dense(); }
+
+Gradient Gradient::plus(Gradient other) && {
+  if (!defined()) return other;
+  if (!other.defined()) return std::move(*this);
+  if (is_sparse() && other.is_sparse()) return rows_->plus(*other.rows_);
+  Tensor sum = to_dense();
+  *this = Gradient();
+  if (!detail::is_exclusive(sum)) sum = no_grad([&] { return sum.clone(); });
+  if (other.rows_ != nullptr) {
+    other.rows_->add_to(sum);
+  } else {
+    launch(sum.device(), BinaryMap{.op = BinaryOp::add, .a = view(sum), .b = view(other.dense_), .out = view(sum)});
+    ++sum.state()->storage->version;
+  }
+  return sum;
+}
+
+}  // namespace embergrad

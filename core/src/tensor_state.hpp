@@ -1,0 +1,95 @@
+// What a Tensor handle points to.
+#pragma once
+
+#include <embergrad/autograd.hpp>
+#include <embergrad/tensor.hpp>
+
+#include <memory>
+#include <vector>
+
+#include "kernels/view.hpp"
+
+namespace embergrad::detail {
+
+// What few storages have.
+struct StorageExtras {
+  std::vector<std::int64_t> frozen_rows;  // ascending
+  std::shared_ptr<void> owner;            // of borrowed memory
+};
+
+// The elements, and what all views of them share.
+struct Storage : Shared {
+  Device device;
+  void* data = nullptr;
+  std::size_t bytes = 0;        // of the elements
+  std::size_t block_bytes = 0;  // of the pool block that holds header and elements (small storages), or the header
+  std::uint64_t version = 0;
+  StorageExtras* extras = nullptr;
+  bool data_in_block = false;
+};
+
+// A leaf's gradient. A dense gradient that came from rows remembers them: dropping it zeroes these rows and keeps the
+// buffer for the next backward.
+struct GradientSlot {
+  Gradient gradient;
+  Tensor spare;                        // zeros, shaped like the leaf
+  std::vector<std::int64_t> touched;   // rows of `gradient` that may be non-zero
+  bool touched_known = false;
+  std::uint64_t version_at_add = 0;    // of the gradient's storage: a foreign change voids `touched`
+};
+
+struct TensorState : Shared {
+  DType dtype = DType::float32;
+  bool requires_grad = false;
+  std::uint16_t output_index = 0;  // which output of `node` this is
+  std::int64_t numel = 0;
+  std::int64_t offset = 0;  // elements
+  Ref<Storage> storage;
+  Node* node = nullptr;  // counted
+  GradientSlot* slot = nullptr;
+  Shape shape;
+
+  [[nodiscard]] char* data() const {
+    return static_cast<char*>(storage->data) + static_cast<std::size_t>(offset) * item_size(dtype);
+  }
+};
+
+// One input of a node: nothing, another node's output, or a leaf. Counted.
+struct Node::Edge {
+  Node* node = nullptr;
+  TensorState* leaf = nullptr;
+  std::uint16_t output = 0;
+};
+
+// One output of a node: what it looked like, and the gradient that arrived so far.
+struct Node::Output {
+  Shape shape;
+  DType dtype = DType::float32;
+  Tensor gradient;
+};
+
+void release_node(Node* node) noexcept;  // one count less
+
+[[nodiscard]] Ref<Storage> allocate_storage(std::size_t bytes, Device device);
+// A new handle on a storage.
+[[nodiscard]] Tensor make_view(const Ref<Storage>& storage, std::int64_t offset, const Shape& shape, DType dtype);
+
+// Adds to a leaf's gradient.
+void accumulate_leaf(TensorState& leaf, Gradient gradient);
+// True if nobody else sees this tensor's elements.
+[[nodiscard]] inline bool is_exclusive(const Tensor& tensor) {
+  return tensor.state_ref().unique() && tensor.state()->storage.unique() && tensor.state()->storage->extras == nullptr;
+}
+
+[[nodiscard]] inline View view(const Tensor& tensor) {
+  const TensorState& state = *tensor.state();
+  return {state.data(), state.dtype, state.numel};
+}
+[[nodiscard]] StridedView strided_view(const Tensor& tensor);
+// `tensor` as seen when broadcast to `shape`: repeated dimensions have stride 0.
+[[nodiscard]] StridedView broadcast_view(const Tensor& tensor, const Shape& shape);
+
+// Throws if `op` may not change this tensor in place now; bumps the version otherwise.
+void begin_change(const char* op, const Tensor& tensor);
+
+}  // namespace embergrad::detail

@@ -1,0 +1,747 @@
+#include "opcheck/runner.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <embergrad/autograd.hpp>
+#include <embergrad/error.hpp>
+#include <embergrad/ops.hpp>
+#include <embergrad/optim/adam.hpp>
+#include <embergrad/optim/optimizer.hpp>
+#include <embergrad/optim/sgd.hpp>
+#include <embergrad/row_sparse.hpp>
+#include <embergrad/tensor.hpp>
+
+namespace embergrad::opcheck {
+
+namespace {
+
+using Json = nlohmann::json;
+
+// What this build doesn't know or doesn't have yet. Not a refusal, so not one of embergrad's errors.
+class Unsupported : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// --- a case as the ops see it --------------------------------------------------------------------------------------
+
+// The JSON "args". `null` is the absent option; a value of the wrong type is a ValueError that names it.
+class Arguments {
+ public:
+  Arguments(std::string owner, Json values) : owner_(std::move(owner)), values_(std::move(values)) {}
+
+  [[nodiscard]] const Json& values() const { return values_; }
+  [[nodiscard]] bool has(const std::string& name) const {
+    return values_.contains(name) && !values_.at(name).is_null();
+  }
+
+  template <class T>
+  [[nodiscard]] std::optional<T> find(const std::string& name) const {
+    if (!has(name)) return std::nullopt;
+    return convert<T>(name, values_.at(name));
+  }
+  template <class T>
+  [[nodiscard]] T get(const std::string& name) const {
+    if (!has(name)) throw ValueError(fmt::format("{}: argument {} is missing", owner_, name));
+    return convert<T>(name, values_.at(name));
+  }
+  template <class T>
+  [[nodiscard]] T get(const std::string& name, T otherwise) const {
+    return find<T>(name).value_or(std::move(otherwise));
+  }
+
+  [[noreturn]] void refuse(const std::string& name, const char* expected) const {
+    throw ValueError(fmt::format("{}: {} is {}, expected {}", owner_, name, values_.at(name).dump(), expected));
+  }
+
+  // Every name is one of these.
+  void know(std::initializer_list<std::string_view> names) const {
+    for (const auto& [name, value] : values_.items()) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) {
+        throw Unsupported(fmt::format("{}: unknown argument {}", owner_, name));
+      }
+    }
+  }
+
+ private:
+  template <class T>
+  [[nodiscard]] T convert(const std::string& name, const Json& value) const {
+    if constexpr (std::is_same_v<T, bool>) {
+      if (!value.is_boolean()) refuse(name, "a boolean");
+      return value.get<bool>();
+    } else if constexpr (std::is_same_v<T, std::int64_t>) {
+      if (!is_integer(value)) refuse(name, "an integer");
+      return value.get<std::int64_t>();
+    } else if constexpr (std::is_same_v<T, int>) {
+      // A dimension. One that no tensor has must not become one by losing bits.
+      const auto wide = convert<std::int64_t>(name, value);
+      return static_cast<int>(std::clamp<std::int64_t>(wide, -1'000'000, 1'000'000));
+    } else if constexpr (std::is_same_v<T, double>) {
+      if (value == "inf") return std::numeric_limits<double>::infinity();
+      if (value == "-inf") return -std::numeric_limits<double>::infinity();
+      if (!value.is_number()) refuse(name, "a number");
+      return value.get<double>();
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      if (!value.is_string()) refuse(name, "a string");
+      return value.get<std::string>();
+    } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
+      if (!value.is_array() || !std::all_of(value.begin(), value.end(), is_integer)) refuse(name, "a list of integers");
+      return value.get<std::vector<std::int64_t>>();
+    } else {
+      static_assert(std::is_same_v<T, std::vector<double>>);
+      if (!value.is_array() || !std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_number(); })) {
+        refuse(name, "a list of numbers");
+      }
+      return value.get<std::vector<double>>();
+    }
+  }
+
+  static bool is_integer(const Json& value) {
+    return value.is_number_unsigned() ? value.get<std::uint64_t>() <= std::numeric_limits<std::int64_t>::max()
+                                      : value.is_number_integer();
+  }
+
+  std::string owner_;
+  Json values_;
+};
+
+struct Case {
+  std::string op;
+  Arguments args;
+  StateDict inputs;  // on the device, marked where a gradient is wanted
+  StateDict output_gradients;
+  std::vector<std::string> wanted;
+
+  [[nodiscard]] Tensor find(const std::string& name) const {
+    return inputs.contains(name) ? inputs.at(name) : Tensor();
+  }
+  [[nodiscard]] const Tensor& get(const std::string& name) const {
+    if (!inputs.contains(name)) throw ValueError(fmt::format("{}: tensor {} is missing", op, name));
+    return inputs.at(name);
+  }
+};
+
+// --- the ops -------------------------------------------------------------------------------------------------------
+
+using Outputs = std::vector<StateDict::Entry>;
+
+Outputs one(Tensor output) { return {{"output", std::move(output)}}; }
+
+Shape shape_of(const std::vector<std::int64_t>& extents) { return Shape(std::span<const std::int64_t>(extents)); }
+
+Outputs run_embedding(const Case& c) {
+  if (c.args.find<double>("max_norm")) throw Unsupported("embedding: max_norm");
+  if (c.args.get("norm_type", 2.0) != 2.0) throw Unsupported("embedding: norm_type");
+  if (c.args.get("scale_grad_by_freq", false)) throw Unsupported("embedding: scale_grad_by_freq");
+  if (c.args.get("sparse", false)) throw Unsupported("embedding: sparse");
+  return one(embedding(c.get("input"), c.get("weight"), {.padding_idx = c.args.find<std::int64_t>("padding_idx")}));
+}
+
+Outputs run_linear(const Case& c) { return one(linear(c.get("input"), c.get("weight"), c.find("bias"))); }
+
+// Without dim, PyTorch chooses by rank.
+int softmax_dim(const Case& c) {
+  const int rank = c.get("input").dim();
+  return c.args.get("dim", rank == 0 || rank == 1 || rank == 3 ? 0 : 1);
+}
+
+Reduction reduction_of(const Case& c) {
+  const auto name = c.args.get<std::string>("reduction", "mean");
+  if (name == "none") return Reduction::none;
+  if (name == "mean") return Reduction::mean;
+  if (name == "sum") return Reduction::sum;
+  c.args.refuse("reduction", "none, mean or sum");
+}
+
+Outputs run_nll_loss(const Case& c) {
+  NllLossOptions options;
+  options.weight = c.find("weight");
+  options.ignore_index = c.args.get("ignore_index", options.ignore_index);
+  options.reduction = reduction_of(c);
+  return one(nll_loss(c.get("input"), c.get("target"), options));
+}
+
+Outputs run_cross_entropy(const Case& c) {
+  CrossEntropyOptions options;
+  options.weight = c.find("weight");
+  options.ignore_index = c.args.get("ignore_index", options.ignore_index);
+  options.reduction = reduction_of(c);
+  options.label_smoothing = c.args.get("label_smoothing", options.label_smoothing);
+  return one(cross_entropy(c.get("input"), c.get("target"), options));
+}
+
+using Reduce = Tensor (*)(const Tensor&);
+using ReduceDims = Tensor (*)(const Tensor&, const Dims&, bool);
+
+Outputs run_reduce(const Case& c, Reduce all, ReduceDims some) {
+  const bool keepdim = c.args.get("keepdim", false);
+  if (!c.args.has("dim")) return one(keepdim ? some(c.get("input"), {}, true) : all(c.get("input")));
+  const Json& dim = c.args.values().at("dim");
+  if (dim.is_array()) return one(some(c.get("input"), shape_of(c.args.get<std::vector<std::int64_t>>("dim")), keepdim));
+  return one(some(c.get("input"), {c.args.get<std::int64_t>("dim")}, keepdim));
+}
+
+std::vector<Tensor> numbered_inputs(const Case& c) {
+  std::vector<Tensor> inputs;
+  while (c.inputs.contains(fmt::format("input.{}", inputs.size()))) {
+    inputs.push_back(c.inputs.at(fmt::format("input.{}", inputs.size())));
+  }
+  if (inputs.size() != c.inputs.size()) {
+    throw ValueError(
+        fmt::format("{}: tensors are to be named input.0, input.1, …; input.{} is missing", c.op, inputs.size()));
+  }
+  return inputs;
+}
+
+// The parameters in the order of `lstm`: by layer, by direction. What is there and what the arguments ask for agree.
+std::vector<Tensor> lstm_parameters(const Case& c, std::int64_t layers, bool bias, bool bidirectional) {
+  const auto hidden = c.args.get<std::int64_t>("hidden_size");
+  const auto projection = c.args.get<std::int64_t>("proj_size", 0);
+  if (hidden < 1) c.args.refuse("hidden_size", "at least 1");
+  if (layers < 1) c.args.refuse("num_layers", "at least 1");
+  if (projection < 0 || projection >= hidden) c.args.refuse("proj_size", "at least 0 and less than hidden_size");
+
+  std::vector<Tensor> parameters;
+  std::set<std::string> used;
+  const auto take = [&](const std::string& name) -> const Tensor& {
+    used.insert(name);
+    return parameters.emplace_back(c.get(name));
+  };
+  const auto rows = [&](const std::string& name, const Tensor& parameter, std::int64_t expected) {
+    if (parameter.dim() < 1 || parameter.size(0) != expected) {
+      throw ShapeError(fmt::format("lstm: {} has shape {}, expected {} rows for hidden_size {} and proj_size {}", name,
+                                   parameter.shape().to_string(), expected, hidden, projection));
+    }
+  };
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    for (const char* direction : {"", "_reverse"}) {
+      if (*direction != '\0' && !bidirectional) continue;
+      const std::string suffix = fmt::format("_l{}{}", layer, direction);
+      rows("weight_ih" + suffix, take("weight_ih" + suffix), 4 * hidden);
+      rows("weight_hh" + suffix, take("weight_hh" + suffix), 4 * hidden);
+      if (bias) {
+        take("bias_ih" + suffix);
+        take("bias_hh" + suffix);
+      }
+      if (projection > 0) rows("weight_hr" + suffix, take("weight_hr" + suffix), projection);
+    }
+  }
+  for (const auto& entry : c.inputs) {
+    const std::string& name = entry.first;
+    if ((name.starts_with("weight_") || name.starts_with("bias_")) && !used.contains(name)) {
+      throw ValueError(fmt::format("lstm: parameter {} does not belong to these arguments", name));
+    }
+  }
+  return parameters;
+}
+
+Outputs run_lstm(const Case& c) {
+  LstmOptions options;
+  options.num_layers = c.args.get("num_layers", options.num_layers);
+  options.bias = c.args.get("bias", options.bias);
+  options.batch_first = c.args.get("batch_first", options.batch_first);
+  options.bidirectional = c.args.get("bidirectional", options.bidirectional);
+  const bool sorted = c.args.get("enforce_sorted", true);
+  const Tensor& input = c.get("input");
+  const auto parameters = lstm_parameters(c, options.num_layers, options.bias, options.bidirectional);
+  const LstmState state{c.find("h_0"), c.find("c_0")};
+
+  std::vector<std::int64_t> lengths;
+  const Tensor given = c.find("lengths");
+  if (given.defined()) {
+    if (!is_integer(given.dtype())) {
+      throw DTypeError(fmt::format("lstm: lengths is {}, expected int32 or int64", name_of(given.dtype())));
+    }
+    if (given.dim() != 1 || input.dim() != 3) {
+      throw ShapeError(fmt::format("lstm: lengths {} with input {}, expected one dimension and three",
+                                   given.shape().to_string(), input.shape().to_string()));
+    }
+    // An empty list would mean that there are no lengths.
+    if (given.numel() == 0 && input.size(options.batch_first ? 0 : 1) != 0) {
+      throw ShapeError(fmt::format("lstm: no lengths for input {}", input.shape().to_string()));
+    }
+    lengths = given.to_vector<std::int64_t>();
+    options.enforce_sorted = sorted;
+  }
+  LstmResult result = lstm(input, state, parameters, options, lengths);
+  if (!lengths.empty()) {
+    // PyTorch's pad_packed_sequence goes as far as the longest sequence.
+    const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+    result.output = narrow(result.output, options.batch_first ? 1 : 0, 0, longest);
+  }
+  return {{"output.output", result.output}, {"output.h_n", result.h_n}, {"output.c_n", result.c_n}};
+}
+
+// --- the optimizers ------------------------------------------------------------------------------------------------
+
+void change(optim::SGDOptions& options, const Arguments& to) {
+  to.know({"lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"});
+  options.lr = to.get("lr", options.lr);
+  options.momentum = to.get("momentum", options.momentum);
+  options.dampening = to.get("dampening", options.dampening);
+  options.weight_decay = to.get("weight_decay", options.weight_decay);
+  options.nesterov = to.get("nesterov", options.nesterov);
+  options.maximize = to.get("maximize", options.maximize);
+}
+
+template <class AdamLike>
+void change(AdamLike& options, const Arguments& to) {
+  to.know({"lr", "betas", "eps", "weight_decay", "amsgrad", "maximize"});
+  options.lr = to.get("lr", options.lr);
+  if (const auto betas = to.find<std::vector<double>>("betas")) {
+    if (betas->size() != 2) to.refuse("betas", "two numbers");
+    options.betas = {(*betas)[0], (*betas)[1]};
+  }
+  options.eps = to.get("eps", options.eps);
+  options.weight_decay = to.get("weight_decay", options.weight_decay);
+  options.amsgrad = to.get("amsgrad", options.amsgrad);
+  options.maximize = to.get("maximize", options.maximize);
+}
+
+// Writes to a file and reads it again, as a program that stops and goes on does.
+StateDict through_file(const StateDict& tensors) {
+  std::string path = (std::filesystem::temp_directory_path() / "embergrad-opcheck-XXXXXX").string();
+  const int descriptor = ::mkstemp(path.data());
+  if (descriptor < 0) throw IoError(path + ": cannot make a temporary file");
+  ::close(descriptor);
+  try {
+    save(path, tensors);
+    StateDict loaded = load(path).tensors;
+    std::filesystem::remove(path);
+    return loaded;
+  } catch (...) {
+    std::filesystem::remove(path);
+    throw;
+  }
+}
+
+// The number that a text is, if it is one from 0 up to, not including, `bound`, written as numbers are.
+std::optional<std::int64_t> number_below(const std::string& text, std::int64_t bound) {
+  std::int64_t number = -1;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  if (number < 0 || number >= bound || std::to_string(number) != text) return std::nullopt;
+  return number;
+}
+
+// What the arguments of an `optimizer` case say beside the optimizer's own options.
+struct Schedule {
+  std::int64_t steps = 0;
+  bool dense_updates = false;
+  std::vector<double> lr;  // empty: left alone
+  std::map<std::int64_t, Json> options_at;
+  std::vector<std::int64_t> read_at;
+  std::vector<std::int64_t> save_load_at;
+  std::vector<std::vector<std::int64_t>> frozen_rows;
+};
+
+Schedule schedule_of(const Case& c) {
+  Schedule schedule;
+  schedule.steps = c.args.get<std::int64_t>("steps");
+  if (schedule.steps < 0) c.args.refuse("steps", "at least 0");
+
+  const auto updates = c.args.get<std::string>("updates", "exact");
+  if (updates != "dense" && updates != "exact" && updates != "touched_only") {
+    c.args.refuse("updates", "dense, exact or touched_only");
+  }
+  if (updates == "touched_only") throw Unsupported("optimizer: updates touched_only");
+  schedule.dense_updates = updates == "dense";
+
+  if (const auto lr = c.args.find<std::vector<double>>("lr")) {
+    if (static_cast<std::int64_t>(lr->size()) != schedule.steps) c.args.refuse("lr", "one number for each step");
+    schedule.lr = *lr;
+  }
+  const auto steps_in = [&](const char* name) {
+    const auto given = c.args.get<std::vector<std::int64_t>>(name, {});
+    for (const std::int64_t step : given) {
+      if (step < 0 || step >= schedule.steps) c.args.refuse(name, "steps from 0 up to the last");
+    }
+    return given;
+  };
+  schedule.read_at = steps_in("read_at");
+  schedule.save_load_at = steps_in("save_load_at");
+  if (c.args.has("options_at")) {
+    const Json& changes = c.args.values().at("options_at");
+    if (!changes.is_object()) c.args.refuse("options_at", "an object of step: options");
+    for (const auto& [step, options] : changes.items()) {
+      const auto number = number_below(step, schedule.steps);
+      if (!number || !options.is_object()) c.args.refuse("options_at", "an object of step: options");
+      schedule.options_at[*number] = options;
+    }
+  }
+  if (c.args.has("frozen_rows")) {
+    const Json& frozen = c.args.values().at("frozen_rows");
+    if (!frozen.is_array()) c.args.refuse("frozen_rows", "a list of rows for each parameter");
+    for (const Json& rows : frozen) {
+      const Arguments parameter("optimizer", {{"frozen_rows", rows}});
+      schedule.frozen_rows.push_back(parameter.get<std::vector<std::int64_t>>("frozen_rows", {}));
+    }
+  }
+  return schedule;
+}
+
+std::vector<Tensor> start_parameters(const Case& c) {
+  std::vector<Tensor> parameters;
+  while (c.inputs.contains(fmt::format("param.{}", parameters.size()))) {
+    parameters.push_back(c.inputs.at(fmt::format("param.{}", parameters.size())).clone().set_requires_grad());
+  }
+  return parameters;
+}
+
+void freeze_rows(const Schedule& schedule, const std::vector<Tensor>& parameters) {
+  if (schedule.frozen_rows.empty()) return;
+  if (schedule.frozen_rows.size() != parameters.size()) {
+    throw ValueError(fmt::format("optimizer: frozen_rows has {} lists for {} parameters", schedule.frozen_rows.size(),
+                                 parameters.size()));
+  }
+  for (std::size_t k = 0; k < parameters.size(); ++k) {
+    const std::int64_t rows = parameters[k].dim() > 0 ? parameters[k].size(0) : 0;
+    for (const std::int64_t row : schedule.frozen_rows[k]) {
+      if (row < 0 || row >= rows) throw IndexError(fmt::format("optimizer: frozen row {} of {} rows", row, rows));
+      detail::freeze_row(parameters[k], row);
+    }
+  }
+}
+
+// Every tensor is a parameter, or the gradient of one at one of the steps.
+void check_optimizer_tensors(const Case& c, const Schedule& schedule, std::size_t parameters) {
+  const auto count = static_cast<std::int64_t>(parameters);
+  for (const auto& [name, tensor] : c.inputs) {
+    std::vector<std::string> parts;
+    std::istringstream text(name);
+    for (std::string part; std::getline(text, part, '.');) parts.push_back(part);
+    const bool is_parameter = parts.size() == 2 && parts[0] == "param" && number_below(parts[1], count);
+    const bool is_gradient =
+        (parts.size() == 3 || (parts.size() == 4 && (parts[3] == "indices" || parts[3] == "values"))) &&
+        parts[0] == "grad" && number_below(parts[1], schedule.steps) && number_below(parts[2], count);
+    if (!is_parameter && !is_gradient) {
+      throw ValueError(fmt::format("optimizer: tensor {} belongs to no parameter and step", name));
+    }
+  }
+}
+
+Tensor gradient_of(const Case& c, const Schedule& schedule, std::int64_t step, std::size_t k, const Tensor& parameter) {
+  const std::string name = fmt::format("grad.{}.{}", step, k);
+  const Tensor indices = c.find(name + ".indices");
+  const Tensor values = c.find(name + ".values");
+  if (!indices.defined() && !values.defined()) return c.find(name);
+  if (c.find(name).defined() || !indices.defined() || !values.defined()) {
+    throw ValueError(fmt::format("optimizer: expected {0}, or {0}.indices and {0}.values", name));
+  }
+  if (!schedule.dense_updates) throw Unsupported("optimizer: sparse gradients");
+  if (parameter.dim() != 2) {
+    throw ShapeError(
+        fmt::format("optimizer: {} is sparse, but its parameter has shape {}", name, parameter.shape().to_string()));
+  }
+  return RowSparse::from_rows(indices, values, parameter.size(0)).to_dense();
+}
+
+template <class Optimizer, class Options>
+Outputs run_optimizer_of(const Case& c, const std::vector<const char*>& state_names) {
+  const Schedule schedule = schedule_of(c);
+  Json given = c.args.values().contains("options") ? c.args.values().at("options") : Json::object();
+  if (given.is_null()) given = Json::object();
+  if (!given.is_object()) c.args.refuse("options", "an object");
+  Options options;
+  change(options, Arguments("optimizer", given));
+
+  std::vector<Tensor> parameters = start_parameters(c);
+  check_optimizer_tensors(c, schedule, parameters.size());
+  freeze_rows(schedule, parameters);
+  auto optimizer = std::make_unique<Optimizer>(parameters, options);
+  const auto due = [](const std::vector<std::int64_t>& steps, std::int64_t step) {
+    return std::find(steps.begin(), steps.end(), step) != steps.end();
+  };
+  for (std::int64_t step = 0; step < schedule.steps; ++step) {
+    if (due(schedule.save_load_at, step)) {
+      StateDict model;
+      for (std::size_t k = 0; k < parameters.size(); ++k) model.set(fmt::format("param.{}", k), parameters[k]);
+      const StateDict model_file = through_file(model);
+      const StateDict state_file = through_file(optimizer->state_dict());
+      for (Tensor& parameter : parameters) parameter = zeros_like(parameter).set_requires_grad();
+      for (std::size_t k = 0; k < parameters.size(); ++k) model.set(fmt::format("param.{}", k), parameters[k]);
+      load_into(model, model_file);
+      freeze_rows(schedule, parameters);
+      optimizer = std::make_unique<Optimizer>(parameters, options);
+      optimizer->load_state_dict(state_file);
+    }
+    if (const auto changes = schedule.options_at.find(step); changes != schedule.options_at.end()) {
+      Options changed = optimizer->options();
+      change(changed, Arguments("optimizer", changes->second));
+      optimizer->set_options(0, changed);
+    }
+    if (!schedule.lr.empty()) optimizer->set_lr(schedule.lr[static_cast<std::size_t>(step)]);
+    if (due(schedule.read_at, step)) {
+      const NoGrad guard;
+      for (const Tensor& parameter : parameters) {
+        if (parameter.dim() > 0) static_cast<void>(gather_rows(parameter, arange(parameter.size(0))));
+      }
+    }
+    optimizer->zero_grad();
+    for (std::size_t k = 0; k < parameters.size(); ++k) {
+      Tensor gradient = gradient_of(c, schedule, step, k, parameters[k]);
+      if (gradient.defined()) parameters[k].set_grad(gradient.clone());
+    }
+    optimizer->step();
+  }
+  Outputs outputs;
+  for (std::size_t k = 0; k < parameters.size(); ++k) {
+    outputs.emplace_back(fmt::format("param.{}", k), parameters[k]);
+    for (const char* name : state_names) {
+      const Tensor state = optimizer->state(k, name);
+      if (state.defined()) outputs.emplace_back(fmt::format("state.{}.{}", k, name), state);
+    }
+  }
+  return outputs;
+}
+
+Outputs run_optimizer(const Case& c) {
+  const auto name = c.args.get<std::string>("optimizer");
+  const std::vector<const char*> adam_state = {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
+  if (name == "SGD") return run_optimizer_of<optim::SGD, optim::SGDOptions>(c, {"momentum_buffer"});
+  if (name == "Adam") return run_optimizer_of<optim::Adam, optim::AdamOptions>(c, adam_state);
+  if (name == "AdamW") return run_optimizer_of<optim::AdamW, optim::AdamWOptions>(c, adam_state);
+  throw Unsupported("optimizer: " + name);
+}
+
+struct Op {
+  // Names of tensors; a name that ends in * stands for all that begin so.
+  std::vector<std::string_view> tensors;
+  std::vector<std::string_view> args;
+  Outputs (*run)(const Case&);
+};
+
+template <Tensor (*function)(const Tensor&)>
+Op unary() {
+  return {{"input"}, {}, [](const Case& c) { return one(function(c.get("input"))); }};
+}
+template <Tensor (*function)(const Tensor&, const Tensor&)>
+Op binary() {
+  return {{"input", "other"}, {}, [](const Case& c) { return one(function(c.get("input"), c.get("other"))); }};
+}
+
+const std::map<std::string, Op, std::less<>>& ops() {
+  static const std::map<std::string, Op, std::less<>> table = {
+      {"embedding",
+       {{"input", "weight"}, {"padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"}, run_embedding}},
+      {"linear", {{"input", "weight", "bias"}, {}, run_linear}},
+      {"log_softmax",
+       {{"input"}, {"dim"}, [](const Case& c) { return one(log_softmax(c.get("input"), softmax_dim(c))); }}},
+      {"softmax", {{"input"}, {"dim"}, [](const Case& c) { return one(softmax(c.get("input"), softmax_dim(c))); }}},
+      {"nll_loss", {{"input", "target", "weight"}, {"ignore_index", "reduction"}, run_nll_loss}},
+      {"cross_entropy",
+       {{"input", "target", "weight"}, {"ignore_index", "reduction", "label_smoothing"}, run_cross_entropy}},
+      {"relu", unary<relu>()},
+      {"sigmoid", unary<sigmoid>()},
+      {"tanh", unary<tanh>()},
+      {"exp", unary<exp>()},
+      {"log", unary<log>()},
+      {"neg", unary<neg>()},
+      {"add", binary<add>()},
+      {"sub", binary<sub>()},
+      {"mul", binary<mul>()},
+      {"div", binary<div>()},
+      {"matmul", binary<matmul>()},
+      {"sum", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_reduce(c, sum, sum); }}},
+      {"mean", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_reduce(c, mean, mean); }}},
+      {"reshape",
+       {{"input"},
+        {"shape"},
+        [](const Case& c) {
+          return one(reshape(c.get("input"), shape_of(c.args.get<std::vector<std::int64_t>>("shape"))));
+        }}},
+      {"transpose",
+       {{"input"},
+        {"dim0", "dim1"},
+        [](const Case& c) {
+          return one(transpose(c.get("input"), c.args.get<int>("dim0"), c.args.get<int>("dim1")));
+        }}},
+      {"narrow",
+       {{"input"},
+        {"dim", "start", "length"},
+        [](const Case& c) {
+          return one(narrow(c.get("input"), c.args.get<int>("dim"), c.args.get<std::int64_t>("start"),
+                            c.args.get<std::int64_t>("length")));
+        }}},
+      {"gather_rows",
+       {{"input", "index"}, {}, [](const Case& c) { return one(gather_rows(c.get("input"), c.get("index"))); }}},
+      {"cat", {{"input.*"}, {"dim"}, [](const Case& c) { return one(cat(numbered_inputs(c), c.args.get("dim", 0))); }}},
+      {"stack",
+       {{"input.*"}, {"dim"}, [](const Case& c) { return one(stack(numbered_inputs(c), c.args.get("dim", 0))); }}},
+      {"lstm",
+       {{"input", "h_0", "c_0", "lengths", "weight_*", "bias_*"},
+        {"hidden_size", "num_layers", "bias", "batch_first", "bidirectional", "proj_size", "enforce_sorted"},
+        run_lstm}},
+      {"optimizer",
+       {{"param.*", "grad.*"},
+        {"optimizer", "options", "updates", "steps", "lr", "options_at", "read_at", "save_load_at", "frozen_rows"},
+        run_optimizer}},
+  };
+  return table;
+}
+
+bool names_one_of(const std::vector<std::string_view>& patterns, std::string_view name) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](std::string_view pattern) {
+    return pattern.ends_with('*') ? name.starts_with(pattern.substr(0, pattern.size() - 1)) : name == pattern;
+  });
+}
+
+void check_known(const Case& c, const Op& op) {
+  for (const auto& [name, value] : c.args.values().items()) {
+    if (names_one_of(op.args, name)) continue;
+    if (!names_one_of(op.tensors, name)) throw Unsupported(fmt::format("{}: unknown argument {}", c.op, name));
+    if (!value.is_null()) c.args.refuse(name, "a tensor or null");
+  }
+  for (const auto& [name, tensor] : c.inputs) {
+    if (!names_one_of(op.tensors, name)) throw Unsupported(fmt::format("{}: unknown tensor {}", c.op, name));
+  }
+}
+
+// --- backward ------------------------------------------------------------------------------------------------------
+
+// Lets the given gradients flow into the outputs, all in one backward.
+void run_backward(const Case& c, const Outputs& outputs) {
+  std::vector<TensorRef> reached;
+  std::vector<Tensor> gradients;
+  std::size_t matched = 0;
+  for (const auto& [name, output] : outputs) {
+    const std::string grad_name = "grad_" + name;
+    if (!c.output_gradients.contains(grad_name)) continue;
+    ++matched;
+    const Tensor& gradient = c.output_gradients.at(grad_name);
+    if (gradient.shape() != output.shape()) {
+      throw ShapeError(fmt::format("{}: {} has shape {}, the output {}", c.op, grad_name, gradient.shape().to_string(),
+                                   output.shape().to_string()));
+    }
+    if (gradient.dtype() != output.dtype()) {
+      throw DTypeError(fmt::format("{}: {} is {}, the output {}", c.op, grad_name, name_of(gradient.dtype()),
+                                   name_of(output.dtype())));
+    }
+    if (!output.requires_grad()) continue;
+    reached.emplace_back(output);
+    gradients.push_back(gradient);
+  }
+  if (matched != c.output_gradients.size()) {
+    throw ValueError(fmt::format("{}: a grad_output names no output", c.op));
+  }
+  if (reached.size() == 1) {
+    reached[0].get().backward(gradients[0]);
+  } else if (reached.size() > 1) {
+    const Tensor total = record("opcheck", zeros({}, {gradients[0].dtype(), gradients[0].device()}), reached,
+                                [gradients](const OutputGradients&, InputGradients& inputs) {
+                                  for (std::size_t k = 0; k < gradients.size(); ++k) inputs.add(k, gradients[k]);
+                                });
+    total.backward();
+  }
+}
+
+// What is written shares no memory, or it would be stored once for several names.
+Tensor own_copy(const Tensor& tensor) { return tensor.detach().to(Device::cpu()).clone(); }
+
+StateDict run_op(const Case& c, const Op& op) {
+  check_known(c, op);
+  for (const std::string& name : c.wanted) {
+    if (!c.inputs.contains(name)) throw ValueError(fmt::format("{}: requires_grad names no tensor: {}", c.op, name));
+    Tensor(c.inputs.at(name)).set_requires_grad();
+  }
+  const Outputs outputs = op.run(c);
+  StateDict result;
+  for (const auto& [name, output] : outputs) result.set(name, own_copy(output));
+  if (c.output_gradients.size() == 0) return result;
+
+  run_backward(c, outputs);
+  for (const std::string& name : c.wanted) {
+    const Tensor& input = c.inputs.at(name);
+    const Gradient& gradient = input.grad();
+    if (!gradient.defined()) {
+      result.set("grad." + name, zeros(input.shape(), {input.dtype(), Device::cpu()}));
+    } else if (gradient.is_sparse()) {
+      result.set("grad." + name + ".indices", own_copy(gradient.rows().indices()));
+      result.set("grad." + name + ".values", own_copy(gradient.rows().values()));
+    } else {
+      result.set("grad." + name, own_copy(gradient.dense()));
+    }
+  }
+  return result;
+}
+
+// --- a file --------------------------------------------------------------------------------------------------------
+
+Json parse_case(const Loaded& file) {
+  const auto text = file.metadata.find("case");
+  if (text == file.metadata.end()) throw FormatError("the metadata holds no key \"case\"");
+  Json json = Json::parse(text->second, nullptr, false);
+  if (!json.is_object()) throw FormatError("the metadata key \"case\" is not a JSON object");
+  if (!json.contains("op") || !json.at("op").is_string()) throw FormatError("the case has no \"op\"");
+  if (!json.contains("args") || json.at("args").is_null()) json["args"] = Json::object();
+  if (!json.at("args").is_object()) throw FormatError("\"args\" of the case is not a JSON object");
+  if (!json.contains("requires_grad") || json.at("requires_grad").is_null()) json["requires_grad"] = Json::array();
+  const Json& wanted = json.at("requires_grad");
+  if (!wanted.is_array() || !std::all_of(wanted.begin(), wanted.end(), [](const Json& v) { return v.is_string(); })) {
+    throw FormatError("\"requires_grad\" of the case is not a list of names");
+  }
+  return json;
+}
+
+template <class Run>
+CaseResult answered(Device device, const Run& run) {
+  CaseResult result;
+  try {
+    result.tensors = run();
+    result.metadata = {{"device", device.is_cuda() ? "cuda" : "cpu"}};
+  } catch (const Unsupported& error) {
+    result.error_class = "Unsupported";
+    result.error_message = error.what();
+  } catch (const Error& error) {
+    result.error_class = error.name();
+    result.error_message = error.what();
+  } catch (const std::exception& error) {
+    result.error_class = "Error";
+    result.error_message = error.what();
+  }
+  return result;
+}
+
+StateDict run_loaded(const Loaded& file, Device device) {
+  const Json json = parse_case(file);
+  const auto op_name = json.at("op").get<std::string>();
+  Case c{
+      op_name, Arguments(op_name, json.at("args")), {}, {}, json.at("requires_grad").get<std::vector<std::string>>()};
+  const auto op = ops().find(op_name);
+  if (op == ops().end()) throw Unsupported("unknown op " + op_name);
+  for (const auto& [name, tensor] : file.tensors) {
+    const bool is_gradient = name == "grad_output" || name.starts_with("grad_output.");
+    // A copy: an op may change its input, which belongs to the caller.
+    (is_gradient ? c.output_gradients : c.inputs).set(name, tensor.clone().to(device));
+  }
+  return run_op(c, op->second);
+}
+
+}  // namespace
+
+CaseResult run_case(const Loaded& file, Device device) {
+  return answered(device, [&] { return run_loaded(file, device); });
+}
+
+CaseResult run_file(const std::string& path, Device device) {
+  return answered(device, [&] { return run_loaded(load(path), device); });
+}
+
+}  // namespace embergrad::opcheck
