@@ -19,7 +19,10 @@ namespace embergrad::cpu {
 // runs here, without a parallel region. What a body throws is thrown on after all have ended.
 template <class Body>
 void parallel_chunks(std::int64_t items, std::int64_t chunk, const Body& body) {
-  if (items <= 0) return;
+  if (items <= chunk) {
+    if (items > 0) body(std::int64_t{0}, items);
+    return;
+  }
   const std::int64_t chunks = (items + chunk - 1) / chunk;
 #ifdef _OPENMP
   const int threads = static_cast<int>(std::min<std::int64_t>(num_threads(), chunks));

@@ -21,7 +21,7 @@ Tensor map(UnaryOp op, const char* name, Saves saves, bool keeps_integers, const
     return record(name, out, {x}, [](const Tensor& grad) { return Gradient(neg(grad)); });
   }
   return record(name, out, {x}, [op, saved = Saved(saves == Saves::input ? x : out)](const Tensor& grad) {
-    const Tensor kept = saved.get();
+    const Tensor& kept = saved.get();
     Tensor grad_in = empty(grad.shape(), grad.options());
     launch(grad.device(), UnaryGrad{.op = op,
                                     .saved = detail::view(kept),

@@ -68,18 +68,24 @@ Tensor compute(BinaryOp op, const char* name, const Tensor& a, const Tensor& b) 
 }
 
 // Brings both to one type; divisions of integers are done in float32.
-struct Operands {
-  Operands(BinaryOp op, const char* name, const Tensor& a, const Tensor& b) : first(a), second(b) {
+class Operands {
+ public:
+  Operands(BinaryOp op, const char* name, const Tensor& a, const Tensor& b) : first_(a), second_(b) {
     const OpCheck check(name);
     check.not_16_bit("input", a);
     check.not_16_bit("other", b);
     check.same_device(a, b);
     DType dtype = promote(a, b);
     if (op == BinaryOp::div && is_integer(dtype)) dtype = DType::float32;
-    if (a.dtype() != dtype) first = a.to(dtype);
-    if (b.dtype() != dtype) second = b.to(dtype);
+    if (a.dtype() != dtype) first_ = TensorRef(converted_[0] = a.to(dtype));
+    if (b.dtype() != dtype) second_ = TensorRef(converted_[1] = b.to(dtype));
   }
-  Tensor first, second;
+  [[nodiscard]] const Tensor& a() const { return first_.get(); }
+  [[nodiscard]] const Tensor& b() const { return second_.get(); }
+
+ private:
+  TensorRef first_, second_;
+  Tensor converted_[2];
 };
 
 Tensor with_scalar(BinaryOp op, const char* name, const Tensor& input, Scalar other, bool reversed) {
@@ -96,8 +102,8 @@ Tensor with_scalar(BinaryOp op, const char* name, const Tensor& input, Scalar ot
 
 Tensor add(const Tensor& input, const Tensor& other) {
   const Operands x(BinaryOp::add, "add", input, other);
-  return record("add", compute(BinaryOp::add, "add", x.first, x.second), {x.first, x.second},
-                [a = x.first.shape(), b = x.second.shape()](const Tensor& grad, InputGradients& into) {
+  return record("add", compute(BinaryOp::add, "add", x.a(), x.b()), {x.a(), x.b()},
+                [a = x.a().shape(), b = x.b().shape()](const Tensor& grad, InputGradients& into) {
                   if (into.wants(0)) into.add(0, sum_to(grad, a));
                   if (into.wants(1)) into.add(1, sum_to(grad, b));
                 });
@@ -105,8 +111,8 @@ Tensor add(const Tensor& input, const Tensor& other) {
 
 Tensor sub(const Tensor& input, const Tensor& other) {
   const Operands x(BinaryOp::sub, "sub", input, other);
-  return record("sub", compute(BinaryOp::sub, "sub", x.first, x.second), {x.first, x.second},
-                [a = x.first.shape(), b = x.second.shape()](const Tensor& grad, InputGradients& into) {
+  return record("sub", compute(BinaryOp::sub, "sub", x.a(), x.b()), {x.a(), x.b()},
+                [a = x.a().shape(), b = x.b().shape()](const Tensor& grad, InputGradients& into) {
                   if (into.wants(0)) into.add(0, sum_to(grad, a));
                   if (into.wants(1)) into.add(1, neg(sum_to(grad, b)));
                 });
@@ -123,21 +129,21 @@ struct Factor {
 
 Tensor mul(const Tensor& input, const Tensor& other) {
   const Operands x(BinaryOp::mul, "mul", input, other);
-  return record("mul", compute(BinaryOp::mul, "mul", x.first, x.second), {x.first, x.second},
-                [a = Factor(x.first, x.second.requires_grad()), b = Factor(x.second, x.first.requires_grad())](
+  return record("mul", compute(BinaryOp::mul, "mul", x.a(), x.b()), {x.a(), x.b()},
+                [a = Factor(x.a(), x.b().requires_grad()), b = Factor(x.b(), x.a().requires_grad())](
                     const Tensor& grad, InputGradients& into) {
-                  if (into.wants(0)) into.add(0, sum_to(mul(grad, b.saved.get()), a.shape));
-                  if (into.wants(1)) into.add(1, sum_to(mul(grad, a.saved.get()), b.shape));
+                  if (into.wants(0)) into.add(0, sum_to(compute(BinaryOp::mul, "mul", grad, b.saved.get()), a.shape));
+                  if (into.wants(1)) into.add(1, sum_to(compute(BinaryOp::mul, "mul", grad, a.saved.get()), b.shape));
                 });
 }
 
 Tensor div(const Tensor& input, const Tensor& other) {
   const Operands x(BinaryOp::div, "div", input, other);
   // d(a/b)/da = 1/b,  d(a/b)/db = -a/b^2
-  return record("div", compute(BinaryOp::div, "div", x.first, x.second), {x.first, x.second},
-                [a = Factor(x.first, x.second.requires_grad()), b = Factor(x.second, true)](const Tensor& grad,
+  return record("div", compute(BinaryOp::div, "div", x.a(), x.b()), {x.a(), x.b()},
+                [a = Factor(x.a(), x.b().requires_grad()), b = Factor(x.b(), true)](const Tensor& grad,
                                                                                            InputGradients& into) {
-                  const Tensor divisor = b.saved.get();
+                  const Tensor& divisor = b.saved.get();
                   const Tensor grad_first = div(grad, divisor);
                   if (into.wants(0)) into.add(0, sum_to(grad_first, a.shape));
                   if (into.wants(1)) into.add(1, neg(sum_to(mul(grad_first, div(a.saved.get(), divisor)), b.shape)));

@@ -90,7 +90,7 @@ Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const NllLossOpti
   return record("nll_loss", reduced.value, {log_probs},
                 [target = Saved(target), class_weight = Saved(options.weight), total = reduced.total_weight,
                  shape = log_probs.shape(), sizes = samples.sizes, ignore = options.ignore_index](const Tensor& grad) {
-                  const Tensor targets = target.get();
+                  const Tensor& targets = target.get();
                   const Tensor scale = sample_scale(grad, total);
                   Tensor grad_in = empty(shape, grad.options());
                   launch(grad.device(), NllLossGrad{.target = view(targets),
@@ -127,7 +127,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
                 [probs, target = Saved(target), class_weight = Saved(options.weight), total = reduced.total_weight,
                  sizes = samples.sizes, ignore = options.ignore_index,
                  smoothing = options.label_smoothing](const Tensor& grad) {
-                  const Tensor targets = target.get();
+                  const Tensor& targets = target.get();
                   const Tensor scale = sample_scale(grad, total);
                   Tensor grad_in = empty(probs.shape(), grad.options());
                   launch(grad.device(), CrossEntropyGrad{.probs = view(probs),

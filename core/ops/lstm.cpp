@@ -90,13 +90,13 @@ void check_state(const OpCheck& check, const char* name, const Tensor& state, co
 enum Parameter : int { weight_ih = 0, weight_hh = 1, bias_ih = 2, bias_hh = 3 };
 
 LstmWeights weights_of(std::span<const Tensor> parameters, const Network& net) {
-  const auto data = [&](int i) -> const void* { return parameters[static_cast<std::size_t>(i)].state()->data(); };
+  const auto data = [&](int i) -> const void* { return parameters[static_cast<std::size_t>(i)].state()->data; };
   return {data(weight_ih), data(weight_hh), net.bias ? data(bias_ih) : nullptr, net.bias ? data(bias_hh) : nullptr,
           net.projected ? data(net.per_direction - 1) : nullptr};
 }
 
 char* rows_at(const Tensor& tensor, std::int64_t elements) {
-  return tensor.state()->data() + static_cast<std::size_t>(elements) * item_size(tensor.dtype());
+  return tensor.state()->data + static_cast<std::size_t>(elements) * item_size(tensor.dtype());
 }
 
 // One layer: all that backward needs, and backward itself.
@@ -114,7 +114,7 @@ struct Layer {
   }
 
   void operator()(const OutputGradients& grads, InputGradients& into) const {
-    const Tensor x = data.get(), y = output.get(), h0 = h_0.get(), c0 = c_0.get();
+    const Tensor &x = data.get(), &y = output.get(), &h0 = h_0.get(), &c0 = c_0.get();
     const TensorOptions options = x.options();
     const std::int64_t directions = net.directions;
     // The state's gradients are worked on in place: start from copies.
@@ -133,13 +133,13 @@ struct Layer {
         const bool shared_bias = i == bias_ih && net.bias && into.wants(3 + at + 1);
         if (!into.wants(3 + at) && !shared_bias) return nullptr;
         grad_parameters[at] = empty(kept[at].shape(), options);
-        return grad_parameters[at].state()->data();
+        return grad_parameters[at].state()->data;
       };
       if (into.wants(0)) grad_input[d] = empty(x.shape(), options);
       layer.direction[d] = {
           .sizes = sizes(options.dtype, d),
           .weights = weights_of(std::span<const Tensor>(kept).subspan(first), net),
-          .input = x.state()->data(),
+          .input = x.state()->data,
           .output = rows_at(y, d * net.output),
           .output_stride = directions * net.output,
           .h_0 = rows_at(h0, d * batch * net.output),
@@ -152,7 +152,7 @@ struct Layer {
           .grad_output_stride = directions * net.output,
           .grad_h = rows_at(grad_h, d * batch * net.output),
           .grad_c = rows_at(grad_c, d * batch * net.hidden),
-          .grad_input = into.wants(0) ? grad_input[d].state()->data() : nullptr,
+          .grad_input = into.wants(0) ? grad_input[d].state()->data : nullptr,
           .grad_weight_ih = wanted(weight_ih),
           .grad_weight_hh = wanted(weight_hh),
           .grad_bias = net.bias ? wanted(bias_ih) : nullptr,
@@ -201,7 +201,7 @@ LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_siz
     request.direction[d] = {
         .sizes = layer.sizes(options.dtype, d),
         .weights = weights_of(parameters.subspan(static_cast<std::size_t>(d) * static_cast<std::size_t>(net.per_direction)), net),
-        .input = data.state()->data(),
+        .input = data.state()->data,
         .output = rows_at(outputs[0], d * net.output),
         .output_stride = net.directions * net.output,
         .h = rows_at(outputs[1], d * batch * net.output),

@@ -40,13 +40,13 @@ void one(const Tensor& a, std::int64_t a_at, bool transpose_a, const Tensor& b, 
                             .m = s.m,
                             .n = s.n,
                             .k = s.k,
-                            .a = a.state()->data() + a_at * s.m * s.k * item,
+                            .a = a.state()->data + a_at * s.m * s.k * item,
                             .lda = transpose_a ? s.m : s.k,
                             .transpose_a = transpose_a,
-                            .b = b.state()->data() + b_at * s.k * s.n * item,
+                            .b = b.state()->data + b_at * s.k * s.n * item,
                             .ldb = transpose_b ? s.k : s.n,
                             .transpose_b = transpose_b,
-                            .c = out.state()->data() + out_at * s.m * s.n * item,
+                            .c = out.state()->data + out_at * s.m * s.n * item,
                             .ldc = s.n,
                             .beta = add ? 1.0 : 0.0});
 }
@@ -71,7 +71,7 @@ Tensor product(const Tensor& a, const Tensor& b) {
                   const std::int64_t rows = batch.shape.numel() * m;
                   if (into.wants(0)) {
                     Tensor grad_a = one_b ? empty(a_shape, grad.options()) : zeros(a_shape, grad.options());
-                    const Tensor other = b_saved.get();
+                    const Tensor& other = b_saved.get();
                     if (one_b) {
                       one(grad, 0, false, other, 0, true, grad_a, 0, {rows, k, n}, false);
                     } else {
@@ -83,7 +83,7 @@ Tensor product(const Tensor& a, const Tensor& b) {
                   }
                   if (into.wants(1)) {
                     Tensor grad_b = one_b ? empty(b_shape, grad.options()) : zeros(b_shape, grad.options());
-                    const Tensor other = a_saved.get();
+                    const Tensor& other = a_saved.get();
                     if (one_b) {
                       one(other, 0, true, grad, 0, false, grad_b, 0, {k, n, rows}, false);
                     } else {

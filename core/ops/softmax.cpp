@@ -25,7 +25,7 @@ Tensor softmax_along(const char* op, const Tensor& input, int dim, bool log) {
   }
   if (!grad_enabled() || !input.requires_grad()) return out;
   return record(op, out, {input}, [y = Saved(out), outer, count, inner, log](const Tensor& grad) {
-    const Tensor kept = y.get();
+    const Tensor& kept = y.get();
     Tensor grad_in = empty(grad.shape(), grad.options());
     if (grad.numel() > 0) {
       launch(grad.device(), SoftmaxGrad{.out = view(kept),

@@ -7,7 +7,6 @@
 #include <atomic>
 #include <vector>
 
-#include "kernels/elementwise.hpp"
 #include "kernels/memory.hpp"
 #include "src/memory_pool.hpp"
 #include "src/tensor_state.hpp"
@@ -35,13 +34,10 @@ Saved::Saved(const Tensor& tensor)
     : tensor_(!tensor.defined() || tensor.state()->node == nullptr ? tensor : tensor.detach()),
       version_(tensor.defined() ? tensor.version() : 0) {}
 
-Tensor Saved::get() const {
-  if (tensor_.defined() && tensor_.version() != version_) {
-    throw ValueError(fmt::format(
-        "backward of {}: a tensor of shape {} that it needs was changed in place after the op (version {}, now {})",
-        running_op == nullptr ? "an op" : running_op, tensor_.shape().to_string(), version_, tensor_.version()));
-  }
-  return tensor_;
+void Saved::throw_changed() const {
+  throw ValueError(fmt::format(
+      "backward of {}: a tensor of shape {} that it needs was changed in place after the op (version {}, now {})",
+      running_op == nullptr ? "an op" : running_op, tensor_.shape().to_string(), version_, tensor_.version()));
 }
 
 namespace detail {
@@ -153,28 +149,7 @@ void release_node(Node* node) noexcept {
 
 namespace {
 
-void add_into(Tensor& sum, const Tensor& term) {
-  launch(sum.device(), BinaryMap{.op = BinaryOp::add, .a = view(sum), .b = view(term), .out = view(sum)});
-  ++sum.state()->storage->version;
-}
-
-// sum += term, in place where nobody else sees sum.
-void accumulate(Tensor& sum, Tensor term) {
-  if (!sum.defined()) {
-    sum = std::move(term);
-  } else if (is_exclusive(sum)) {
-    add_into(sum, term);
-  } else {
-    Tensor fresh = empty(sum.shape(), sum.options());
-    launch(sum.device(), BinaryMap{.op = BinaryOp::add, .a = view(sum), .b = view(term), .out = view(fresh)});
-    sum = std::move(fresh);
-  }
-}
-
-void check_fits(const Gradient& gradient, const Shape& shape, DType dtype, const char* op) {
-  const bool rows = gradient.is_sparse() || gradient.is_pending_dense();
-  const Shape got = rows ? Shape{gradient.source_rows().rows(), gradient.source_rows().dim()} : gradient.dense().shape();
-  const DType got_dtype = rows ? gradient.source_rows().dtype() : gradient.dense().dtype();
+void check_fits(const Shape& got, DType got_dtype, const Shape& shape, DType dtype, const char* op) {
   if (got != shape) {
     throw ShapeError(fmt::format("backward of {}: the gradient has shape {}, but the tensor has {}", op, got.to_string(),
                                  shape.to_string()));
@@ -183,6 +158,16 @@ void check_fits(const Gradient& gradient, const Shape& shape, DType dtype, const
     throw DTypeError(
         fmt::format("backward of {}: the gradient is {}, but the tensor is {}", op, name_of(got_dtype), name_of(dtype)));
   }
+}
+
+void check_fits(const Tensor& gradient, const Shape& shape, DType dtype, const char* op) {
+  check_fits(gradient.shape(), gradient.dtype(), shape, dtype, op);
+}
+
+void check_fits(const Gradient& gradient, const Shape& shape, DType dtype, const char* op) {
+  if (!gradient.is_sparse() && !gradient.is_pending_dense()) return check_fits(gradient.dense(), shape, dtype, op);
+  const RowSparse& rows = gradient.source_rows();
+  check_fits({rows.rows(), rows.dim()}, rows.dtype(), shape, dtype, op);
 }
 
 // Adds rows to a leaf's dense gradient, remembering which.
@@ -206,7 +191,24 @@ void accumulate_rows(GradientSlot& slot, const RowSparse& rows) {
 
 }  // namespace
 
+// A gradient that somebody else sees too must not be changed through this leaf, so it is copied.
+void accumulate_leaf(TensorState& leaf, Tensor dense) {
+  if (leaf.slot == nullptr) leaf.slot = new GradientSlot;
+  GradientSlot& slot = *leaf.slot;
+  slot.touched_known = false;
+  if (slot.gradient.defined()) {
+    slot.gradient.add(dense);
+  } else {
+    slot.gradient = is_exclusive(dense) ? std::move(dense) : dense.clone();
+  }
+}
+
 void accumulate_leaf(TensorState& leaf, Gradient gradient) {
+  if (!gradient.is_sparse() && !gradient.is_pending_dense()) {
+    Tensor dense = gradient.dense();
+    gradient = Gradient();
+    return accumulate_leaf(leaf, std::move(dense));
+  }
   if (leaf.slot == nullptr) leaf.slot = new GradientSlot;
   GradientSlot& slot = *leaf.slot;
   const bool onto_dense = slot.gradient.defined() && !slot.gradient.is_sparse();
@@ -214,14 +216,7 @@ void accumulate_leaf(TensorState& leaf, Gradient gradient) {
     return accumulate_rows(slot, gradient.source_rows());
   }
   slot.touched_known = false;
-  // A gradient that somebody else sees too must not be changed through this leaf.
-  if (!slot.gradient.defined() && !gradient.is_sparse()) {
-    Tensor dense = gradient.to_dense();
-    gradient = Gradient();
-    slot.gradient = is_exclusive(dense) ? std::move(dense) : dense.clone();
-  } else {
-    slot.gradient = std::move(slot.gradient).plus(std::move(gradient));
-  }
+  slot.gradient = std::move(slot.gradient).plus(std::move(gradient));
 }
 
 }  // namespace detail
@@ -230,7 +225,7 @@ bool InputGradients::wants(std::size_t i) const {
   return i < node_.edge_count && (node_.edges[i].node != nullptr || node_.edges[i].leaf != nullptr);
 }
 
-void InputGradients::add(std::size_t i, Gradient gradient) {
+void InputGradients::add(std::size_t i, Tensor gradient) {
   if (!wants(i) || !gradient.defined()) return;
   const detail::Node::Edge& edge = node_.edges[i];
   if (edge.leaf != nullptr) {
@@ -240,7 +235,21 @@ void InputGradients::add(std::size_t i, Gradient gradient) {
   }
   detail::Node::Output& target = edge.node->outputs[edge.output];
   detail::check_fits(gradient, target.shape, target.dtype, node_.op);
-  detail::accumulate(target.gradient, gradient.to_dense());
+  detail::accumulate(target.gradient, std::move(gradient));
+}
+
+void InputGradients::add(std::size_t i, Gradient gradient) {
+  if (!wants(i) || !gradient.defined()) return;
+  const detail::Node::Edge& edge = node_.edges[i];
+  const bool rows = gradient.is_sparse() || gradient.is_pending_dense();
+  if (edge.leaf == nullptr || !rows) {
+    // Rows that flow into another op become dense on the way.
+    Tensor dense = gradient.to_dense();
+    gradient = Gradient();
+    return add(i, std::move(dense));
+  }
+  detail::check_fits(gradient, edge.leaf->shape, edge.leaf->dtype, node_.op);
+  detail::accumulate_leaf(*edge.leaf, std::move(gradient));
 }
 
 // --- Tensor's part of the tape
@@ -263,7 +272,7 @@ void Tensor::zero_grad() {
     if (detail::is_exclusive(dense) && dense.version() == slot->version_at_add) {
       const std::size_t row_bytes = static_cast<std::size_t>(dense.size(1)) * item_size(dense.dtype());
       for (const std::int64_t row : slot->touched) {
-        launch(dense.device(), Fill{.out = {dense.state()->data() + static_cast<std::size_t>(row) * row_bytes,
+        launch(dense.device(), Fill{.out = {dense.state()->data + static_cast<std::size_t>(row) * row_bytes,
                                             dense.dtype(), dense.size(1)},
                                     .value = 0});
       }

@@ -7,68 +7,17 @@
 
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstdlib>
 #include <mutex>
 
 #include "src/memory_pool.hpp"
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#define EMBERGRAD_POISON(address, size) ASAN_POISON_MEMORY_REGION(address, size)
-#define EMBERGRAD_UNPOISON(address, size) ASAN_UNPOISON_MEMORY_REGION(address, size)
-#else
-#define EMBERGRAD_POISON(address, size) static_cast<void>(0)
-#define EMBERGRAD_UNPOISON(address, size) static_cast<void>(0)
-#endif
-
 namespace embergrad {
 namespace detail {
 namespace {
 
-constexpr std::size_t alignment = 64;
-constexpr int class_count = 8 + 44 * 4;
 constexpr std::size_t largest_block = std::size_t{1} << 46;
 constexpr std::size_t huge_page = std::size_t{2} << 20;
-constexpr std::int64_t thread_cap = std::int64_t{64} << 20;
-
-struct SizeClass {
-  int index;
-  std::size_t bytes;
-};
-
-// Multiples of 64 bytes up to 512, then four steps for each doubling.
-SizeClass size_class(std::size_t bytes) {
-  const std::size_t units = bytes == 0 ? 1 : (bytes + alignment - 1) / alignment;
-  if (units <= 8) return {static_cast<int>(units) - 1, units * alignment};
-  const int power = std::bit_width(units - 1) - 1;
-  const std::size_t base = std::size_t{1} << power;
-  const std::size_t step = base / 4;
-  const std::size_t quarter = (units - 1 - base) / step;
-  return {8 + (power - 3) * 4 + static_cast<int>(quarter), (base + (quarter + 1) * step) * alignment};
-}
-
-struct FreeBlock {
-  FreeBlock* next;
-};
-
-struct FreeList {
-  FreeBlock* head = nullptr;
-
-  void push(void* block, [[maybe_unused]] std::size_t bytes) {
-    auto* free_block = static_cast<FreeBlock*>(block);
-    free_block->next = head;
-    head = free_block;
-    EMBERGRAD_POISON(static_cast<char*>(block) + sizeof(FreeBlock), bytes - sizeof(FreeBlock));
-  }
-  void* pop([[maybe_unused]] std::size_t bytes) {
-    FreeBlock* block = head;
-    if (block == nullptr) return nullptr;
-    head = block->next;
-    EMBERGRAD_UNPOISON(block, bytes);
-    return block;
-  }
-};
 
 std::int64_t quarter_of_physical_memory() {
   return static_cast<std::int64_t>(sysconf(_SC_PHYS_PAGES)) / 4 * static_cast<std::int64_t>(sysconf(_SC_PAGE_SIZE));
@@ -125,39 +74,37 @@ std::size_t bytes_of_class(int index) {
   return (base + static_cast<std::size_t>((index - 8) % 4 + 1) * (base / 4)) * alignment;
 }
 
-// The cache of one thread. Blocks freed after its destructor ran go to the shared lists.
-struct ThreadPool {
-  std::array<FreeList, class_count> lists;
-  std::int64_t cached = 0;
-
-  ~ThreadPool();
-  template <class Give>
-  void drain(const Give& give) {
-    for (int i = 0; i < class_count; ++i) {
-      const SizeClass size{i, bytes_of_class(i)};
-      while (void* block = lists[static_cast<std::size_t>(i)].pop(size.bytes)) give(block, size);
-    }
-    cached = 0;
+template <class Give>
+void drain(ThreadPool& pool, const Give& give) {
+  for (int i = 0; i < class_count; ++i) {
+    const SizeClass size{i, bytes_of_class(i)};
+    while (void* block = pool.lists[i].pop(size.bytes)) give(block, size);
   }
-};
-
-thread_local bool thread_is_over = false;
-thread_local ThreadPool* this_threads_pool = nullptr;
-
-ThreadPool* make_thread_pool() {
-  if (thread_is_over) return nullptr;
-  thread_local ThreadPool pool;
-  this_threads_pool = &pool;
-  return &pool;
+  pool.cached = 0;
 }
 
-// Null once the thread is on its way out.
-ThreadPool* thread_pool() { return this_threads_pool != nullptr ? this_threads_pool : make_thread_pool(); }
+thread_local bool thread_is_over = false;
 
-ThreadPool::~ThreadPool() {
-  thread_is_over = true;
-  this_threads_pool = nullptr;
-  drain([](void* block, SizeClass size) { give_to_shared(block, size); });
+// Gives the thread's blocks to the shared lists when the thread ends.
+struct ThreadPoolOwner {
+  ThreadPool pool;
+  ThreadPoolOwner() { this_threads_pool = &pool; }
+  ~ThreadPoolOwner() {
+    thread_is_over = true;
+    this_threads_pool = nullptr;
+    drain(pool, [](void* block, SizeClass size) { give_to_shared(block, size); });
+  }
+  ThreadPoolOwner(const ThreadPoolOwner&) = delete;
+  ThreadPoolOwner& operator=(const ThreadPoolOwner&) = delete;
+  ThreadPoolOwner(ThreadPoolOwner&&) = delete;
+  ThreadPoolOwner& operator=(ThreadPoolOwner&&) = delete;
+};
+
+// Null once the thread is on its way out.
+ThreadPool* thread_pool() {
+  if (this_threads_pool != nullptr || thread_is_over) return this_threads_pool;
+  thread_local ThreadPoolOwner owner;
+  return &owner.pool;
 }
 
 void* system_allocate(std::size_t bytes) {
@@ -179,19 +126,14 @@ void* system_allocate(std::size_t bytes) {
 
 }  // namespace
 
-void* pool_allocate(std::size_t bytes) {
+thread_local constinit ThreadPool* this_threads_pool = nullptr;
+
+void* allocate_slowly(std::size_t bytes, SizeClass size) {
   if (bytes > largest_block) throw_out_of_memory(bytes);
-  const SizeClass size = size_class(bytes);
-  ThreadPool* pool = thread_pool();
-  void* block = nullptr;
-  if (pool != nullptr) {
-    block = pool->lists[static_cast<std::size_t>(size.index)].pop(size.bytes);
-    if (block != nullptr) {
-      pool->cached -= static_cast<std::int64_t>(size.bytes);
-      return block;
-    }
+  if (ThreadPool* pool = thread_pool()) {
+    if (void* block = pool->take(size)) return block;
   }
-  block = take_from_shared(size);
+  void* block = take_from_shared(size);
   if (block == nullptr) block = system_allocate(size.bytes);
   if (block == nullptr) {
     release_cached_memory();
@@ -201,15 +143,10 @@ void* pool_allocate(std::size_t bytes) {
   return block;
 }
 
-void pool_free(void* block, std::size_t bytes) noexcept {
+void free_slowly(void* block, SizeClass size) noexcept {
   if (block == nullptr) return;
-  const SizeClass size = size_class(bytes);
   ThreadPool* pool = thread_pool();
-  if (pool == nullptr || pool->cached + static_cast<std::int64_t>(size.bytes) > thread_cap) {
-    return give_to_shared(block, size);
-  }
-  pool->cached += static_cast<std::int64_t>(size.bytes);
-  pool->lists[static_cast<std::size_t>(size.index)].push(block, size.bytes);
+  if (pool == nullptr || !pool->put(block, size)) give_to_shared(block, size);
 }
 
 }  // namespace detail
@@ -227,7 +164,7 @@ MemoryStats memory_stats() {
 
 void release_cached_memory() {
   if (detail::ThreadPool* mine = detail::thread_pool()) {
-    mine->drain([](void* block, detail::SizeClass size) { detail::give_to_system(block, size.bytes); });
+    detail::drain(*mine, [](void* block, detail::SizeClass size) { detail::give_to_system(block, size.bytes); });
   }
   detail::SharedPool& shared = detail::shared_pool();
   const std::scoped_lock lock(shared.mutex);

@@ -43,7 +43,7 @@ namespace {
 
 Tensor index_tensor(std::int64_t count) { return empty({count}, {DType::int64, {}}); }
 
-std::int64_t* data_of(Tensor& indices) { return reinterpret_cast<std::int64_t*>(indices.state()->data()); }
+std::int64_t* data_of(Tensor& indices) { return reinterpret_cast<std::int64_t*>(indices.state()->data); }
 
 }  // namespace
 
@@ -135,6 +135,26 @@ RowSparse RowSparse::scaled(double factor) const {
 
 // --- Gradient
 
+void detail::accumulate(Tensor& sum, Tensor term) {
+  if (!sum.defined()) {
+    sum = std::move(term);
+    return;
+  }
+  const bool in_place = is_exclusive(sum);
+  Tensor total = in_place ? sum : empty(sum.shape(), sum.options());
+  launch(sum.device(), BinaryMap{.op = BinaryOp::add, .a = view(sum), .b = view(term), .out = view(total)});
+  if (in_place) ++total.state()->storage->version;
+  sum = std::move(total);
+}
+
+void Gradient::add(const Tensor& dense) {
+  if (rows_ == nullptr) {
+    detail::accumulate(dense_, dense);
+  } else {
+    *this = std::move(*this).plus(Gradient(dense));
+  }
+}
+
 Gradient Gradient::dense_rows(RowSparse rows) {
   Gradient gradient;
   gradient.rows_ = std::allocate_shared<RowSparse>(detail::PoolAllocator<RowSparse>(), std::move(rows));
@@ -165,12 +185,11 @@ Gradient Gradient::plus(Gradient other) && {
   if (is_sparse() && other.is_sparse()) return rows_->plus(*other.rows_);
   Tensor sum = to_dense();
   *this = Gradient();
-  if (!detail::is_exclusive(sum)) sum = no_grad([&] { return sum.clone(); });
   if (other.rows_ != nullptr) {
+    if (!detail::is_exclusive(sum)) sum = no_grad([&] { return sum.clone(); });
     other.rows_->add_to(sum);
   } else {
-    launch(sum.device(), BinaryMap{.op = BinaryOp::add, .a = view(sum), .b = view(other.dense_), .out = view(sum)});
-    ++sum.state()->storage->version;
+    detail::accumulate(sum, std::move(other.dense_));
   }
   return sum;
 }

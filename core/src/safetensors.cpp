@@ -487,7 +487,7 @@ std::map<std::string, std::string> find_ties(const StateDict& tensors) {
   for (const StateDict::Entry& entry : tensors) {
     const auto& [name, tensor] = entry;
     if (tensor.numel() == 0) continue;
-    auto& here = stored[tensor.state()->data()];
+    auto& here = stored[tensor.state()->data];
     const auto twin = std::find_if(here.begin(), here.end(), [&](const StateDict::Entry* other) {
       return other->second.shares_storage_with(tensor) && other->second.dtype() == tensor.dtype() &&
              other->second.shape() == tensor.shape();
@@ -606,7 +606,7 @@ Loaded load(const std::string& path) {
     const Entry& entry = header.entries[i];
     tensors[i] = empty(entry.shape, {entry.dtype, Device::cpu()});
     if (entry.end == entry.begin) continue;
-    read_exactly(file, path, tensors[i].state()->data(), entry.end - entry.begin, length_bytes + length + entry.begin);
+    read_exactly(file, path, tensors[i].state()->data, entry.end - entry.begin, length_bytes + length + entry.begin);
   }
   Loaded loaded;
   loaded.metadata = std::move(header.metadata);

@@ -82,12 +82,14 @@ Tensor make_view(const Ref<Storage>& storage, std::int64_t offset, const Shape& 
   state->numel = shape.numel();
   state->offset = offset;
   state->storage = storage;
+  state->device = storage->device;
+  state->data = static_cast<char*>(storage->data) + static_cast<std::size_t>(offset) * item_size(dtype);
   state->shape = shape;
   return Tensor(Ref<TensorState>(state));
 }
 
 StridedView strided_view(const Tensor& tensor) {
-  StridedView strided{tensor.state()->data(), tensor.dtype(), tensor.dim(), {}, {}};
+  StridedView strided{tensor.state()->data, tensor.dtype(), tensor.dim(), {}, {}};
   std::int64_t stride = 1;
   for (int d = strided.rank - 1; d >= 0; --d) {
     strided.extents[d] = tensor.shape()[d];
@@ -156,20 +158,16 @@ std::span<const std::int64_t> frozen_rows(const Tensor& table) {
 
 // --- facts
 
+void detail::throw_undefined() { throw ValueError("the tensor is undefined"); }
+
 namespace {
 const detail::TensorState& state_of(const Tensor& tensor) {
-  if (!tensor.defined()) throw ValueError("the tensor is undefined");
+  if (!tensor.defined()) detail::throw_undefined();
   return *tensor.state();
 }
 }  // namespace
 
-const Shape& Tensor::shape() const { return state_of(*this).shape; }
-std::int64_t Tensor::numel() const { return state_of(*this).numel; }
-DType Tensor::dtype() const { return state_of(*this).dtype; }
-Device Tensor::device() const { return state_of(*this).storage->device; }
 std::uint64_t Tensor::version() const { return state_of(*this).storage->version; }
-bool Tensor::requires_grad() const { return state_of(*this).requires_grad; }
-bool Tensor::is_leaf() const { return state_of(*this).node == nullptr; }
 
 std::int64_t Tensor::size(int dim) const {
   const Shape& extents = shape();
@@ -209,7 +207,7 @@ std::int64_t Tensor::flat_position(const Shape& position) const {
 namespace {
 View element_view(const Tensor& tensor, std::int64_t flat) {
   const DType dtype = tensor.dtype();
-  return {tensor.state()->data() + static_cast<std::size_t>(flat) * item_size(dtype), dtype, 1};
+  return {tensor.state()->data + static_cast<std::size_t>(flat) * item_size(dtype), dtype, 1};
 }
 }  // namespace
 
@@ -227,7 +225,7 @@ const void* Tensor::raw_data(DType wanted) const {
   if (dtype() != wanted) {
     throw DTypeError(fmt::format("data: {} asked of a tensor of {}", name_of(wanted), name_of(dtype())));
   }
-  return state_->data();
+  return state_->data;
 }
 
 void* Tensor::raw_mutable_data(DType wanted) {
@@ -235,7 +233,7 @@ void* Tensor::raw_mutable_data(DType wanted) {
     throw DTypeError(fmt::format("mutable_data: {} asked of a tensor of {}", name_of(wanted), name_of(dtype())));
   }
   detail::begin_change("mutable_data", *this);
-  return state_->data();
+  return state_->data;
 }
 
 template <class T>

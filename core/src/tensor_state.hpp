@@ -1,4 +1,4 @@
-// What a Tensor handle points to.
+// Storage, gradients and nodes: what a Tensor's state refers to.
 #pragma once
 
 #include <embergrad/autograd.hpp>
@@ -38,22 +38,6 @@ struct GradientSlot {
   std::uint64_t version_at_add = 0;    // of the gradient's storage: a foreign change voids `touched`
 };
 
-struct TensorState : Shared {
-  DType dtype = DType::float32;
-  bool requires_grad = false;
-  std::uint16_t output_index = 0;  // which output of `node` this is
-  std::int64_t numel = 0;
-  std::int64_t offset = 0;  // elements
-  Ref<Storage> storage;
-  Node* node = nullptr;  // counted
-  GradientSlot* slot = nullptr;
-  Shape shape;
-
-  [[nodiscard]] char* data() const {
-    return static_cast<char*>(storage->data) + static_cast<std::size_t>(offset) * item_size(dtype);
-  }
-};
-
 // One input of a node: nothing, another node's output, or a leaf. Counted.
 struct Node::Edge {
   Node* node = nullptr;
@@ -76,6 +60,9 @@ void release_node(Node* node) noexcept;  // one count less
 
 // Adds to a leaf's gradient.
 void accumulate_leaf(TensorState& leaf, Gradient gradient);
+void accumulate_leaf(TensorState& leaf, Tensor dense);
+// sum += term, in place where nobody else sees sum; an undefined sum becomes the term's handle.
+void accumulate(Tensor& sum, Tensor term);
 // True if nobody else sees this tensor's elements.
 [[nodiscard]] inline bool is_exclusive(const Tensor& tensor) {
   return tensor.state_ref().unique() && tensor.state()->storage.unique() && tensor.state()->storage->extras == nullptr;
@@ -83,7 +70,7 @@ void accumulate_leaf(TensorState& leaf, Gradient gradient);
 
 [[nodiscard]] inline View view(const Tensor& tensor) {
   const TensorState& state = *tensor.state();
-  return {state.data(), state.dtype, state.numel};
+  return {state.data, state.dtype, state.numel};
 }
 [[nodiscard]] StridedView strided_view(const Tensor& tensor);
 // `tensor` as seen when broadcast to `shape`: repeated dimensions have stride 0.

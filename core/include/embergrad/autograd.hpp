@@ -60,10 +60,14 @@ class Saved {
   Saved() = default;
   explicit Saved(const Tensor& tensor);
   /// The tensor, off the tape. Error that names the op if it was changed in place after the op.
-  [[nodiscard]] Tensor get() const;
+  [[nodiscard]] const Tensor& get() const {
+    if (tensor_.defined() && tensor_.version() != version_) throw_changed();
+    return tensor_;
+  }
   [[nodiscard]] bool defined() const { return tensor_.defined(); }
 
  private:
+  [[noreturn]] void throw_changed() const;
   Tensor tensor_;
   std::uint64_t version_ = 0;
 };
@@ -80,10 +84,6 @@ class OutputGradients {
   std::span<const Tensor> gradients_;
 };
 
-namespace detail {
-struct Node;
-}
-
 /// Where a backward closure leaves the gradients of its inputs.
 class InputGradients {
  public:
@@ -92,6 +92,7 @@ class InputGradients {
   [[nodiscard]] bool wants(std::size_t i) const;
   /// Adds to the gradient of input i; ignored if it isn't wanted. ShapeError if it doesn't fit the input.
   void add(std::size_t i, Gradient gradient);
+  void add(std::size_t i, Tensor gradient);
 
  private:
   detail::Node& node_;

@@ -77,6 +77,8 @@ class Gradient {
   [[nodiscard]] Tensor to_dense() const;
   /// This gradient and another one of the same tensor. Reuses this one's memory if nobody else holds it.
   [[nodiscard]] Gradient plus(Gradient other) &&;
+  /// Adds a dense gradient; to a sparse one, the result is dense. Reuses this one's memory if nobody else holds it.
+  void add(const Tensor& dense);
   /// True if `dense_rows` made it and it has not become dense yet.
   [[nodiscard]] bool is_pending_dense() const { return densify_; }
   /// The rows of a sparse gradient or one that is to become dense.

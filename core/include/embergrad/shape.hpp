@@ -2,7 +2,6 @@
 /// Extents of a tensor.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -46,7 +45,11 @@ class Shape {
     return shape;
   }
   [[nodiscard]] friend bool operator==(const Shape& a, const Shape& b) {
-    return a.rank_ == b.rank_ && std::equal(a.begin(), a.end(), b.begin());
+    if (a.rank_ != b.rank_) return false;
+    for (int d = 0; d < a.rank_; ++d) {
+      if (a[d] != b[d]) return false;
+    }
+    return true;
   }
   /// "[2, 3]".
   [[nodiscard]] std::string to_string() const;

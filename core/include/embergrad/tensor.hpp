@@ -32,6 +32,8 @@ struct Shared {
 };
 struct Storage;
 struct TensorState;
+struct Node;
+struct GradientSlot;
 void destroy(Storage* storage) noexcept;
 void destroy(TensorState* state) noexcept;
 
@@ -67,6 +69,23 @@ class Ref {
   T* object_ = nullptr;
 };
 
+/// What a Tensor handle points to.
+struct TensorState : Shared {
+  DType dtype = DType::float32;
+  Device device = {};
+  bool requires_grad = false;
+  std::uint16_t output_index = 0;  // which output of `node` this is
+  std::int64_t numel = 0;
+  std::int64_t offset = 0;  // elements
+  Ref<Storage> storage;
+  char* data = nullptr;  // of the first element
+  Node* node = nullptr;  // counted
+  GradientSlot* slot = nullptr;
+  Shape shape;
+};
+
+[[noreturn]] void throw_undefined();
+
 }  // namespace detail
 
 /// Element type and place of a new tensor.
@@ -101,15 +120,15 @@ class Tensor {
   Tensor() = default;
 
   [[nodiscard]] bool defined() const { return static_cast<bool>(state_); }
-  [[nodiscard]] const Shape& shape() const;
+  [[nodiscard]] const Shape& shape() const { return checked().shape; }
   /// Number of dimensions.
   [[nodiscard]] int dim() const { return shape().rank(); }
   /// Extent of one dimension; negative counts from the end (IndexError).
   [[nodiscard]] std::int64_t size(int dim) const;
   /// Number of elements.
-  [[nodiscard]] std::int64_t numel() const;
-  [[nodiscard]] DType dtype() const;
-  [[nodiscard]] Device device() const;
+  [[nodiscard]] std::int64_t numel() const { return checked().numel; }
+  [[nodiscard]] DType dtype() const { return checked().dtype; }
+  [[nodiscard]] Device device() const { return checked().device; }
   /// dtype and device, for a new tensor like this one.
   [[nodiscard]] TensorOptions options() const { return {dtype(), device()}; }
   /// How often the storage was changed in place; shared by all views.
@@ -166,11 +185,11 @@ class Tensor {
   [[nodiscard]] Tensor to(Device device) const;
 
   // --- tape (see autograd.hpp)
-  [[nodiscard]] bool requires_grad() const;
+  [[nodiscard]] bool requires_grad() const { return checked().requires_grad; }
   /// Marks a leaf as wanting a gradient. DTypeError for integers, ValueError for results of ops.
   Tensor& set_requires_grad(bool requires_grad = true);
   /// True unless an op recorded on the tape made it.
-  [[nodiscard]] bool is_leaf() const;
+  [[nodiscard]] bool is_leaf() const { return checked().node == nullptr; }
   /// The gradient that backward left here (`defined()` false: none). Only leaves keep one.
   [[nodiscard]] const Gradient& grad() const;
   /// Replaces the gradient. ShapeError or DTypeError if it doesn't fit.
@@ -195,6 +214,10 @@ class Tensor {
   [[nodiscard]] const detail::Ref<detail::TensorState>& state_ref() const { return state_; }
 
  private:
+  [[nodiscard]] const detail::TensorState& checked() const {
+    if (!state_) detail::throw_undefined();
+    return *state_;
+  }
   template <class T>
   [[nodiscard]] T read(std::int64_t flat) const {
     using Wide = std::conditional_t<std::is_integral_v<T>, std::int64_t, double>;

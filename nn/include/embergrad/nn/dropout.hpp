@@ -1,0 +1,37 @@
+/// @file
+/// Dropout.
+#pragma once
+
+#include <string>
+
+#include <embergrad/nn/module.hpp>
+#include <embergrad/nn/packed_sequence.hpp>
+
+namespace embergrad::nn {
+
+/// Options of `Dropout`.
+struct DropoutOptions {
+  double p = 0.5;  ///< share of elements set to zero, in [0, 1]
+};
+
+/// In training, zeroes elements at random and scales the rest by 1/(1-p); else gives its input (`torch.nn.Dropout`).
+/// Draws from the default generator.
+class Dropout : public Module {
+ public:
+  /// ValueError unless p is in [0, 1].
+  explicit Dropout(const DropoutOptions& options);
+  explicit Dropout(double p = 0.5) : Dropout(DropoutOptions{.p = p}) {}
+
+  [[nodiscard]] Tensor operator()(const Tensor& input) const;
+  [[nodiscard]] PackedSequence operator()(const PackedSequence& input) const;
+
+  [[nodiscard]] double p() const { return p_; }
+
+  void members(Visitor&) override {}
+  [[nodiscard]] std::string describe() const override;
+
+ private:
+  double p_;
+};
+
+}  // namespace embergrad::nn

@@ -1,0 +1,54 @@
+/// @file
+/// Linear: an affine map.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <embergrad/nn/module.hpp>
+#include <embergrad/nn/packed_sequence.hpp>
+#include <embergrad/random.hpp>
+
+namespace embergrad::nn {
+
+/// Options of `Linear`, in PyTorch's order.
+struct LinearOptions {
+  Required<std::int64_t> in_features;
+  Required<std::int64_t> out_features;
+  bool bias = true;
+  Device device = {};
+  DType dtype = DType::float32;
+};
+
+/// x · weightᵀ + bias (`torch.nn.Linear`). Parameters: weight (out, in) and bias (out), both from U(-1/√in, 1/√in),
+/// weight drawn first.
+class Linear : public Module {
+ public:
+  /// ValueError for a negative size, DTypeError if dtype is not floating.
+  explicit Linear(const LinearOptions& options, Generator& generator = default_generator());
+  Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias = true,
+         Generator& generator = default_generator())
+      : Linear(LinearOptions{.in_features = in_features, .out_features = out_features, .bias = with_bias}, generator) {}
+
+  /// (…, in) -> (…, out). ShapeError for another last dimension.
+  [[nodiscard]] Tensor operator()(const Tensor& input) const;
+  /// The same for every row.
+  [[nodiscard]] PackedSequence operator()(const PackedSequence& input) const;
+
+  /// Draws both anew.
+  void reset_parameters(Generator& generator = default_generator());
+
+  [[nodiscard]] std::int64_t in_features() const { return weight.size(1); }
+  [[nodiscard]] std::int64_t out_features() const { return weight.size(0); }
+
+  void members(Visitor& visit) override {
+    visit("weight", weight);
+    visit("bias", bias);
+  }
+  [[nodiscard]] std::string describe() const override;
+
+  Tensor weight;
+  Tensor bias;  ///< undefined without bias
+};
+
+}  // namespace embergrad::nn

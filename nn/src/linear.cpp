@@ -1,0 +1,44 @@
+#include <embergrad/nn/linear.hpp>
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include <embergrad/error.hpp>
+#include <embergrad/nn/init.hpp>
+#include <embergrad/ops.hpp>
+
+namespace embergrad::nn {
+
+Linear::Linear(const LinearOptions& options, Generator& generator) {
+  if (options.in_features < 0 || options.out_features < 0) {
+    throw ValueError(fmt::format("Linear: in_features and out_features must not be negative, but are {} and {}",
+                                 std::int64_t{options.in_features}, std::int64_t{options.out_features}));
+  }
+  if (!is_floating(options.dtype)) {
+    throw DTypeError(fmt::format("Linear: dtype must be floating, but is {}", name_of(options.dtype)));
+  }
+  const TensorOptions place{options.dtype, options.device};
+  weight = empty({options.out_features, options.in_features}, place);
+  if (options.bias) bias = empty({options.out_features}, place);
+  reset_parameters(generator);
+  set_requires_grad();
+}
+
+Tensor Linear::operator()(const Tensor& input) const { return linear(input, weight, bias); }
+
+PackedSequence Linear::operator()(const PackedSequence& input) const {
+  return input.with_values((*this)(input.values()));
+}
+
+void Linear::reset_parameters(Generator& generator) {
+  const double bound = in_features() == 0 ? 0 : 1 / std::sqrt(static_cast<double>(in_features()));
+  init::uniform(weight, -bound, bound, generator);
+  if (bias.defined()) init::uniform(bias, -bound, bound, generator);
+}
+
+std::string Linear::describe() const {
+  return fmt::format("Linear({}, {}{})", in_features(), out_features(), bias.defined() ? "" : ", bias=False");
+}
+
+}  // namespace embergrad::nn

@@ -1,0 +1,8 @@
+/// @file
+/// Umbrella of the optim room.
+#pragma once
+
+#include <embergrad/optim/adam.hpp>
+#include <embergrad/optim/clip.hpp>
+#include <embergrad/optim/optimizer.hpp>
+#include <embergrad/optim/sgd.hpp>

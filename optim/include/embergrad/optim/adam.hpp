@@ -1,0 +1,72 @@
+/// @file
+/// Adam and AdamW.
+#pragma once
+
+#include <vector>
+
+#include <embergrad/optim/optimizer.hpp>
+
+namespace embergrad::optim {
+
+/// Decay of the two moments, each in [0, 1).
+struct Betas {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+};
+
+/// Options of `Adam`, in PyTorch's order. All finite.
+struct AdamOptions {
+  double lr = 1e-3;  ///< >= 0
+  Betas betas = {};
+  double eps = 1e-8;        ///< >= 0
+  double weight_decay = 0;  ///< >= 0; added to the gradient
+  bool amsgrad = false;     ///< divide by the largest second moment so far
+  bool maximize = false;
+};
+
+/// Options of `AdamW`, in PyTorch's order. All finite.
+struct AdamWOptions {
+  double lr = 1e-3;  ///< >= 0
+  Betas betas = {};
+  double eps = 1e-8;           ///< >= 0
+  double weight_decay = 1e-2;  ///< >= 0; taken off the parameter itself
+  bool amsgrad = false;        ///< divide by the largest second moment so far
+  bool maximize = false;
+};
+
+extern template class OptimizerOf<AdamOptions>;
+extern template class OptimizerOf<AdamWOptions>;
+
+namespace detail {
+/// What Adam and AdamW share.
+template <class OptionsType>
+class AdamFamily : public OptimizerOf<OptionsType> {
+ protected:
+  AdamFamily(const char* name, const std::vector<typename OptimizerOf<OptionsType>::Group>& groups);
+
+ private:
+  [[nodiscard]] bool needs_slot(std::size_t group, std::size_t slot) const override;
+  void update(const Optimizer::Update& work) override;
+};
+extern template class AdamFamily<AdamOptions>;
+extern template class AdamFamily<AdamWOptions>;
+}  // namespace detail
+
+/// `torch.optim.Adam`: t += 1; g = ±grad + weight_decay·w
+///   m += (g - m)(1 - β1);  v = β2·v + (1 - β2)·g²;  v^ = amsgrad ? (max = max(max, v)) : v
+///   w -= lr/(1 - β1^t) · m / (√v^ / √(1 - β2^t) + eps)
+/// State: step (t, float32 as in PyTorch), exp_avg (m), exp_avg_sq (v), max_exp_avg_sq (with amsgrad).
+class Adam : public detail::AdamFamily<AdamOptions> {
+ public:
+  explicit Adam(const std::vector<Tensor>& params, const AdamOptions& options = {});
+  explicit Adam(const std::vector<Group>& groups);
+};
+
+/// `torch.optim.AdamW`: Adam without decay in the gradient; instead w *= 1 - lr·weight_decay before the step.
+class AdamW : public detail::AdamFamily<AdamWOptions> {
+ public:
+  explicit AdamW(const std::vector<Tensor>& params, const AdamWOptions& options = {});
+  explicit AdamW(const std::vector<Group>& groups);
+};
+
+}  // namespace embergrad::optim

@@ -1,0 +1,149 @@
+/// @file
+/// Optimizer: what all optimizers have in common.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <iosfwd>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <embergrad/safetensors.hpp>
+#include <embergrad/tensor.hpp>
+
+namespace embergrad::optim {
+
+/// Changes parameters along their gradients. Parameters come in groups; each group has a full set of options.
+///
+/// `step()` looks at everything first: if it throws, nothing was changed. A parameter without a gradient is skipped: no
+/// decay, no momentum, no step counted; a gradient of zeros is a step. Rows that are frozen (an embedding's padding
+/// row) don't move. Numbers are those of `torch.optim`, with one addition: float32 moments below 1e-30 become 0.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  Optimizer(const Optimizer&) = delete;
+  Optimizer& operator=(const Optimizer&) = delete;
+
+  /// One update. ValueError for a sparse gradient; ShapeError, DTypeError or DeviceError for one that does not fit its
+  /// parameter any more; OutOfMemory.
+  void step();
+  /// Drops the gradients of all parameters.
+  void zero_grad();
+
+  [[nodiscard]] std::size_t group_count() const { return group_sizes_.size(); }
+  /// The parameters of a group. IndexError if there is no such group, as for all that takes a group.
+  [[nodiscard]] std::vector<Tensor> parameters(std::size_t group = 0) const;
+  /// The learning rate of a group.
+  [[nodiscard]] double lr(std::size_t group = 0) const;
+  /// Takes effect at the next step. ValueError if negative or not finite.
+  void set_lr(double lr, std::size_t group = 0);
+
+  /// A state tensor of a parameter under PyTorch's name (`momentum_buffer`; `step`, `exp_avg`, `exp_avg_sq`,
+  /// `max_exp_avg_sq`); undefined if there is none yet. Parameters are counted over all groups. IndexError if there is
+  /// no such parameter, ValueError if this optimizer has no state of that name.
+  [[nodiscard]] Tensor state(std::size_t parameter, std::string_view name) const;
+
+  /// All that `load_state_dict` needs to go on as if never stopped: `optimizer.<type>` (the version of this layout),
+  /// `param_groups.<group>.params` and `param_groups.<group>.<option>`, `state.<parameter>.<name>`. The tensors are the
+  /// optimizer's own: save or clone them before the next step.
+  [[nodiscard]] StateDict state_dict() const;
+  /// Takes state and options over (copied). ValueError, with everything that does not fit listed, if it comes from
+  /// another type of optimizer, has other groups, names or shapes, or invalid options; nothing is changed then.
+  void load_state_dict(const StateDict& state);
+
+  /// "SGD", "Adam", …
+  [[nodiscard]] const char* name() const { return layout_.name; }
+  /// Writes the type and, group by group, how many parameters it has and its options.
+  void print(std::ostream& out) const;
+
+ protected:
+  static constexpr std::size_t max_slots = 3;
+  // What a type of optimizer keeps for each parameter.
+  struct Layout {
+    const char* name;
+    std::span<const char* const> slots;  // names of the tensors shaped like the parameter
+    bool counts_steps;                   // then `step` is kept too, and the first two slots from the first step on
+  };
+  // A parameter and its state.
+  struct Entry {
+    Tensor parameter;
+    std::size_t group = 0;
+    std::int64_t steps = 0;
+    std::array<Tensor, max_slots> slots;   // undefined until used
+    std::array<Tensor, max_slots> spares;  // made before anything is changed, for slots that are missing
+  };
+  // What update() works on: elements [begin, begin + count) of a parameter. Entry::steps counts this step already.
+  struct Update {
+    const Entry& entry;
+    const Tensor& grad;
+    bool first;  // slot 0 was made for this step
+    std::int64_t begin;
+    std::int64_t count;
+  };
+  // An option of a group, as numbers.
+  struct Option {
+    const char* name;
+    std::vector<double> values;
+    bool is_flag;
+  };
+
+  explicit Optimizer(const Layout& layout) : layout_(layout) {}
+  Optimizer(Optimizer&&) = default;
+  Optimizer& operator=(Optimizer&&) = default;
+
+  // ValueError for parameters that are undefined, no leaves, or there already; DTypeError unless float32 or float64.
+  void add_group(const std::vector<Tensor>& parameters);
+  // ValueError if there is no parameter at all.
+  void check_not_empty() const;
+  // IndexError if there is no such group.
+  void check_group(std::size_t group) const;
+
+  [[nodiscard]] virtual std::vector<Option> group_options(std::size_t group) const = 0;
+  // What would be wrong with these options; puts them in place if `commit` is set, when they are known to be right.
+  virtual std::vector<std::string> take_options(std::size_t group, const std::vector<Option>& options, bool commit) = 0;
+  // Whether a group's options call for a slot. Missing ones are made, as zeros, before update().
+  [[nodiscard]] virtual bool needs_slot(std::size_t group, std::size_t slot) const = 0;
+  virtual void update(const Update& work) = 0;
+
+ private:
+  void prepare(std::size_t index);
+  void apply(Entry& entry);
+  [[nodiscard]] Tensor step_tensor(const Entry& entry) const;
+
+  Layout layout_;
+  std::vector<Entry> entries_;
+  std::vector<std::size_t> group_sizes_;
+};
+
+/// Writes `optimizer.print(out)`.
+std::ostream& operator<<(std::ostream& out, const Optimizer& optimizer);
+
+/// An optimizer whose groups have options of type `OptionsType`.
+template <class OptionsType>
+class OptimizerOf : public Optimizer {
+ public:
+  /// Parameters and their options; for a second group, copy the options and change a field.
+  struct Group {
+    std::vector<Tensor> params;
+    OptionsType options = {};
+  };
+
+  /// The options of a group.
+  [[nodiscard]] const OptionsType& options(std::size_t group = 0) const;
+  /// Takes effect at the next step. ValueError, with everything that is wrong listed; nothing is changed then.
+  void set_options(std::size_t group, const OptionsType& options);
+
+ protected:
+  // Errors of add_group, and ValueError for invalid options.
+  OptimizerOf(const Layout& layout, const std::vector<Group>& groups);
+
+  [[nodiscard]] std::vector<Option> group_options(std::size_t group) const override;
+  std::vector<std::string> take_options(std::size_t group, const std::vector<Option>& options, bool commit) override;
+
+ private:
+  std::vector<OptionsType> options_;
+};
+
+}  // namespace embergrad::optim

@@ -1,0 +1,37 @@
+/// @file
+/// Stochastic gradient descent.
+#pragma once
+
+#include <vector>
+
+#include <embergrad/optim/optimizer.hpp>
+
+namespace embergrad::optim {
+
+/// Options of `SGD`, in PyTorch's order. All finite.
+struct SGDOptions {
+  double lr = 1e-3;         ///< >= 0
+  double momentum = 0;      ///< >= 0
+  double dampening = 0;     ///< share of a gradient that stays out of the momentum, but for the first
+  double weight_decay = 0;  ///< >= 0
+  bool nesterov = false;    ///< needs momentum > 0 and dampening = 0
+  bool maximize = false;
+};
+
+extern template class OptimizerOf<SGDOptions>;
+
+/// `torch.optim.SGD`:
+///   g = ±grad + weight_decay·w;  b = momentum·b + (1-dampening)·g, at first b = g
+///   w -= lr · (nesterov ? g + momentum·b : b)
+/// State: momentum_buffer (b, with momentum).
+class SGD : public OptimizerOf<SGDOptions> {
+ public:
+  explicit SGD(const std::vector<Tensor>& params, const SGDOptions& options = {});
+  explicit SGD(const std::vector<Group>& groups);
+
+ private:
+  [[nodiscard]] bool needs_slot(std::size_t group, std::size_t slot) const override;
+  void update(const Update& work) override;
+};
+
+}  // namespace embergrad::optim

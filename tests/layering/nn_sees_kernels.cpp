@@ -1,0 +1,2 @@
+// Must not compile: layers are made of ops, not of kernels.
+#include "kernels/launch.hpp"

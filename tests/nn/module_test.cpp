@@ -1,0 +1,296 @@
+#include <embergrad/nn/module.hpp>
+
+#include <boost/test/unit_test.hpp>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <embergrad/autograd.hpp>
+#include <embergrad/error.hpp>
+#include <embergrad/nn.hpp>
+#include <embergrad/ops.hpp>
+
+#include "nn/says.hpp"
+#include "support/compare.hpp"
+
+namespace eg = embergrad;
+namespace nn = eg::nn;
+using eg::Tensor;
+using eg::test::equal_to;
+using eg::test::says;
+
+namespace {
+
+struct Tagger : nn::Module {
+  nn::Embedding words{10, 4};
+  nn::LSTM lstm{4, 3};
+  nn::Linear out{3, 2};
+  nn::Dropout dropout{0.5};
+
+  void members(nn::Visitor& visit) override {
+    visit("words", words);
+    visit("lstm", lstm);
+    visit("out", out);
+    visit("dropout", dropout);
+  }
+  Tensor forward(const Tensor& ids) { return out(dropout(lstm(words(ids)).output)); }
+};
+
+// One tensor under two names.
+struct Tied : nn::Module {
+  nn::Embedding in{5, 3};
+  nn::Linear out{3, 5, false};
+  Tied() { out.weight = in.weight; }
+  void members(nn::Visitor& visit) override {
+    visit("in", in);
+    visit("out", out);
+  }
+};
+
+// Parts of every kind.
+struct Zoo : nn::Module {
+  std::vector<nn::Linear> layers;
+  std::optional<nn::Linear> extra;
+  std::unique_ptr<nn::Module> held;
+  std::vector<Tensor> scales;
+  Tensor count = eg::tensor(7);  // an integer: saved, but no parameter
+  Tensor none;
+
+  void members(nn::Visitor& visit) override {
+    visit("layers", layers);
+    visit("extra", extra);
+    visit("held", held);
+    visit("scales", scales);
+    visit("count", count);
+    visit("none", none);
+  }
+};
+
+struct Named : nn::Module {
+  explicit Named(std::string first, std::string second) : names{std::move(first), std::move(second)} {}
+  void members(nn::Visitor& visit) override {
+    visit(names[0], a);
+    visit(names[1], b);
+  }
+  std::string names[2];
+  Tensor a = eg::ones({1});
+  Tensor b = eg::ones({1});
+};
+
+std::string names_of(const eg::StateDict& state) {
+  std::string names;
+  for (const auto& [name, tensor] : state) names += (names.empty() ? "" : " ") + name;
+  return names;
+}
+
+std::string printed(const nn::Module& module) {
+  std::ostringstream out;
+  out << module;
+  return out.str();
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(module)
+
+BOOST_AUTO_TEST_CASE(names_are_pytorchs_and_parameters_come_in_the_order_of_naming) {
+  const Tagger tagger;
+  BOOST_TEST(names_of(tagger.state_dict()) ==
+             "words.weight lstm.weight_ih_l0 lstm.weight_hh_l0 lstm.bias_ih_l0 lstm.bias_hh_l0 out.weight out.bias");
+  const auto named = tagger.named_parameters();
+  const auto parameters = tagger.parameters();
+  BOOST_REQUIRE_EQUAL(named.size(), 7U);
+  BOOST_REQUIRE_EQUAL(parameters.size(), 7U);
+  for (std::size_t i = 0; i < 7; ++i) {
+    BOOST_TEST(named[i].second.state() == parameters[i].state());
+    BOOST_TEST(parameters[i].requires_grad());
+  }
+  BOOST_TEST(named[5].first == "out.weight");
+}
+
+BOOST_AUTO_TEST_CASE(parts_in_vectors_optionals_and_pointers) {
+  Zoo zoo;
+  BOOST_TEST(names_of(zoo.state_dict()) == "count");
+  BOOST_TEST(zoo.parameters().empty());
+  zoo.layers.emplace_back(2, 3);
+  zoo.layers.emplace_back(3, 2, false);
+  zoo.extra.emplace(1, 1, false);
+  zoo.held = std::make_unique<nn::Linear>(1, 2, false);
+  zoo.scales = {eg::ones({2}), eg::ones({3})};
+  BOOST_TEST(names_of(zoo.state_dict()) ==
+             "layers.0.weight layers.0.bias layers.1.weight extra.weight held.weight scales.0 scales.1 count");
+  BOOST_TEST(zoo.parameters().size() == 7U);
+}
+
+BOOST_AUTO_TEST_CASE(bad_names) {
+  BOOST_CHECK_EXCEPTION(Named("a", "").parameters(), eg::ValueError, says({"name", "empty"}));
+  BOOST_CHECK_EXCEPTION(Named("a.b", "c").parameters(), eg::ValueError, says({"a.b"}));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(Named("a", "a").state_dict()), eg::ValueError, says({"state_dict", "\"a\""}));
+}
+
+BOOST_AUTO_TEST_CASE(a_tied_tensor_is_one_parameter_with_two_names) {
+  const Tied tied;
+  BOOST_TEST(names_of(tied.state_dict()) == "in.weight out.weight");
+  BOOST_REQUIRE_EQUAL(tied.parameters().size(), 1U);
+  BOOST_TEST(tied.named_parameters()[0].first == "in.weight");
+}
+
+BOOST_AUTO_TEST_CASE(copies_share_tensors_but_not_flags) {
+  Tagger one;
+  Tagger two = one;
+  BOOST_TEST(two.out.weight.state() == one.out.weight.state());
+  two.eval();
+  BOOST_TEST(one.is_training());
+  BOOST_TEST(one.dropout.is_training());
+  BOOST_TEST(!two.dropout.is_training());
+  const auto ids = eg::tensor({{1}, {2}});
+  eg::sum(two.forward(ids)).backward();
+  BOOST_TEST(one.out.weight.grad().defined());
+}
+
+BOOST_AUTO_TEST_CASE(models_move_are_assigned_and_live_in_vectors) {
+  Tagger one;
+  const Tensor weight = one.out.weight;
+  Tagger two = std::move(one);
+  BOOST_TEST(two.out.weight.state() == weight.state());
+  one = Tagger();  // a moved-from model takes a new value
+  BOOST_TEST(one.parameters().size() == 7U);
+  one.out = nn::Linear(3, 9);  // a part that is replaced is found
+  BOOST_TEST(one.state_dict().at("out.weight").size(0) == 9);
+  std::vector<Tagger> models;
+  for (int i = 0; i < 5; ++i) models.emplace_back();
+  models.push_back(two);
+  models.erase(models.begin());
+  BOOST_TEST(models.back().parameters()[5].state() == weight.state());
+  models.resize(2);
+  BOOST_TEST(models[1].forward(eg::tensor({{1}, {2}})).size(2) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(clone_is_deep_and_keeps_ties_freezing_and_frozen_rows) {
+  Tied tied;
+  tied.in.weight.set_requires_grad(false);
+  eg::detail::freeze_row(tied.in.weight, 2);
+  Tied copy = nn::clone(tied);
+  BOOST_TEST(copy.in.weight.state() != tied.in.weight.state());
+  BOOST_TEST(!copy.in.weight.shares_storage_with(tied.in.weight));
+  BOOST_TEST(copy.in.weight.state() == copy.out.weight.state());
+  BOOST_TEST(!copy.in.weight.requires_grad());
+  BOOST_TEST(eg::detail::frozen_rows(copy.in.weight).size() == 1U);
+  BOOST_TEST(equal_to("weight", copy.in.weight, tied.in.weight));
+
+  Tagger tagger;
+  eg::sum(tagger.forward(eg::tensor({{1}, {2}}))).backward();
+  const Tagger deep = nn::clone(tagger);
+  BOOST_TEST(!deep.out.weight.grad().defined());
+  BOOST_TEST(deep.out.weight.requires_grad());
+  BOOST_TEST(deep.out.weight.is_leaf());
+}
+
+BOOST_AUTO_TEST_CASE(train_and_eval_reach_every_part) {
+  Tagger tagger;
+  const auto ids = eg::tensor({{1}, {2}});
+  BOOST_TEST(tagger.dropout.is_training());
+  tagger.eval();
+  BOOST_TEST(!tagger.is_training());
+  BOOST_TEST(!tagger.dropout.is_training());
+  BOOST_TEST(equal_to("same", tagger.forward(ids), tagger.forward(ids)));
+  tagger.train();
+  BOOST_TEST(tagger.dropout.is_training());
+}
+
+BOOST_AUTO_TEST_CASE(freezing_and_dropping_gradients) {
+  Tagger tagger;
+  tagger.words.set_requires_grad(false);
+  eg::sum(tagger.forward(eg::tensor({{1}, {2}}))).backward();
+  BOOST_TEST(!tagger.words.weight.grad().defined());
+  BOOST_TEST(tagger.out.bias.grad().defined());
+  BOOST_TEST(tagger.parameters().size() == 7U);
+  tagger.zero_grad();
+  for (const Tensor& parameter : tagger.parameters()) BOOST_TEST(!parameter.grad().defined());
+}
+
+BOOST_AUTO_TEST_CASE(to_converts_floating_tensors_and_keeps_ties) {
+  Tied tied;
+  const Tensor before = tied.in.weight.clone().detach();
+  tied.to(eg::DType::float64);
+  BOOST_TEST(equal_to("weight", tied.in.weight, before.to(eg::DType::float64)));
+  BOOST_TEST(tied.in.weight.state() == tied.out.weight.state());
+  BOOST_TEST(tied.in.weight.requires_grad());
+  BOOST_TEST(tied.in.weight.is_leaf());
+  const void* state = tied.in.weight.state();
+  tied.to(eg::Device::cpu()).to(eg::DType::float64);
+  BOOST_TEST(tied.in.weight.state() == state);
+  BOOST_CHECK_EXCEPTION(tied.to(eg::DType::int64), eg::DTypeError, says({"int64"}));
+  if (!eg::cuda_is_available()) BOOST_CHECK_THROW(tied.to(eg::Device::cuda()), eg::DeviceError);
+  Zoo zoo;
+  zoo.to(eg::DType::float64);
+  BOOST_TEST((zoo.count.dtype() == eg::DType::int64));
+}
+
+BOOST_AUTO_TEST_CASE(load_takes_what_state_dict_gives) {
+  const Tagger from;
+  Tagger to;
+  to.load_state_dict(from.state_dict());
+  for (const auto& [name, tensor] : from.state_dict()) BOOST_TEST(equal_to(name, to.state_dict().at(name), tensor));
+  BOOST_TEST(to.out.weight.state() != from.out.weight.state());
+  BOOST_TEST(to.out.weight.requires_grad());
+}
+
+BOOST_AUTO_TEST_CASE(load_reports_all_problems_together_and_changes_nothing) {
+  Tagger tagger;
+  const Tagger before = nn::clone(tagger);
+  eg::StateDict state;
+  for (const auto& [name, tensor] : Tagger().state_dict()) {
+    if (name != "out.bias") state.set(name, tensor);
+  }
+  state.set("out.weight", eg::ones({2, 4}));
+  state.set("surplus", eg::ones({1}));
+  BOOST_CHECK_EXCEPTION(tagger.load_state_dict(state), eg::ValueError,
+                        says({"out.bias", "surplus", "out.weight", "[2, 3]", "[2, 4]"}));
+  for (const auto& [name, tensor] : before.state_dict()) {
+    BOOST_TEST(equal_to(name, tagger.state_dict().at(name), tensor));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(printing_shows_the_tree) {
+  BOOST_TEST(printed(Tagger()) ==
+             "Tagger(\n"
+             "  (words): Embedding(10, 4)\n"
+             "  (lstm): LSTM(4, 3)\n"
+             "  (out): Linear(3, 2)\n"
+             "  (dropout): Dropout(p=0.5)\n"
+             ")");
+  struct Outer : nn::Module {
+    Tied tied;
+    nn::Sequential net{nn::Linear(2, 2, false)};
+    void members(nn::Visitor& visit) override {
+      visit("tied", tied);
+      visit("net", net);
+    }
+  };
+  BOOST_TEST(printed(Outer()) ==
+             "Outer(\n"
+             "  (tied): Tied(\n"
+             "    (in): Embedding(5, 3)\n"
+             "    (out): Linear(3, 5, bias=False)\n"
+             "  )\n"
+             "  (net): Sequential(\n"
+             "    (0): Linear(2, 2, bias=False)\n"
+             "  )\n"
+             ")");
+  BOOST_TEST(printed(nn::Embedding({.num_embeddings = 9, .embedding_dim = 2, .padding_idx = -1})) ==
+             "Embedding(9, 2, padding_idx=8)");
+  BOOST_TEST(printed(nn::LSTM({.input_size = 2,
+                               .hidden_size = 3,
+                               .num_layers = 2,
+                               .bias = false,
+                               .batch_first = true,
+                               .dropout = 0.25,
+                               .bidirectional = true,
+                               .proj_size = 1})) ==
+             "LSTM(2, 3, proj_size=1, num_layers=2, bias=False, batch_first=True, dropout=0.25, bidirectional=True)");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

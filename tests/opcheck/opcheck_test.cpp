@@ -1,0 +1,253 @@
+// What the opcheck program itself does: which answers it gives to which files.
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include <embergrad/autograd.hpp>
+#include <embergrad/safetensors.hpp>
+
+#include "opcheck/runner.hpp"
+#include "support/compare.hpp"
+#include "support/temporary_directory.hpp"
+
+namespace eg = embergrad;
+namespace fs = std::filesystem;
+using eg::opcheck::run_case;
+using eg::test::TemporaryDirectory;
+
+namespace {
+
+std::vector<std::string> names_in(const fs::path& directory, const std::string& extension) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    if (entry.path().extension() == extension) names.push_back(entry.path().stem().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// A case that is not read from a file.
+eg::Loaded make_case(const std::string& json, const std::vector<eg::StateDict::Entry>& tensors) {
+  eg::Loaded file;
+  file.metadata["case"] = json;
+  for (const auto& [name, tensor] : tensors) file.tensors.set(name, tensor);
+  return file;
+}
+
+std::string error_of(const std::string& json, const std::vector<eg::StateDict::Entry>& tensors = {}) {
+  return run_case(make_case(json, tensors)).error_class;
+}
+
+int run_program(const std::string& arguments) {
+  const std::string command = fmt::format("'{}' {} 2>/dev/null", EMBERGRAD_OPCHECK, arguments);
+  const int status = std::system(command.c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(opcheck)
+
+BOOST_AUTO_TEST_CASE(gives_output_and_gradients) {
+  const auto x = eg::tensor({1.0, 2.0, 3.0});
+  const auto y = eg::tensor({4.0, 5.0, 6.0});
+  const auto grad = eg::tensor({1.0, 10.0, 100.0});
+  const auto got = run_case(make_case(R"({"op": "mul", "args": {}, "requires_grad": ["input", "other"]})",
+                                      {{"input", x}, {"other", y}, {"grad_output", grad}}));
+  BOOST_TEST_REQUIRE(!got.is_error(), got.error_message);
+  BOOST_TEST(got.tensors.size() == 3U);
+  BOOST_TEST(eg::test::equal_to("output", got.tensors.at("output"), eg::tensor({4.0, 10.0, 18.0})));
+  BOOST_TEST(eg::test::equal_to("grad.input", got.tensors.at("grad.input"), eg::tensor({4.0, 50.0, 600.0})));
+  BOOST_TEST(eg::test::equal_to("grad.other", got.tensors.at("grad.other"), eg::tensor({1.0, 20.0, 300.0})));
+  BOOST_TEST(got.metadata.at("device") == "cpu");
+  BOOST_TEST(!x.grad().defined());  // the caller's tensors stay as they are
+  BOOST_TEST(!x.requires_grad());
+}
+
+BOOST_AUTO_TEST_CASE(without_a_gradient_only_forward_runs) {
+  const auto got = run_case(make_case(R"({"op": "exp", "requires_grad": ["input"]})", {{"input", eg::tensor({0.0})}}));
+  BOOST_TEST_REQUIRE(!got.is_error(), got.error_message);
+  BOOST_TEST(got.tensors.size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(an_input_without_influence_gets_zeros) {
+  const auto got = run_case(
+      make_case(R"({"op": "lstm", "args": {"hidden_size": 1, "bias": false}, "requires_grad": ["weight_hh_l0"]})",
+                {{"input", eg::zeros({0, 1, 1})},
+                 {"weight_ih_l0", eg::ones({4, 1})},
+                 {"weight_hh_l0", eg::ones({4, 1})},
+                 {"grad_output.h_n", eg::ones({1, 1, 1})}}));
+  BOOST_TEST_REQUIRE(!got.is_error(), got.error_message);
+  BOOST_TEST(eg::test::equal_to("gradient", got.tensors.at("grad.weight_hh_l0"), eg::zeros({4, 1})));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_known_is_unsupported) {
+  const auto x = eg::tensor({1.0});
+  BOOST_TEST(error_of(R"({"op": "fold"})") == "Unsupported");
+  BOOST_TEST(error_of(R"({"op": "exp", "args": {"out": null}})", {{"input", x}}) == "Unsupported");
+  BOOST_TEST(error_of(R"({"op": "exp"})", {{"input", x}, {"scale", x}}) == "Unsupported");
+  const auto table = eg::ones({2, 2});
+  const auto rows = eg::tensor({0});
+  BOOST_TEST(error_of(R"({"op": "embedding", "args": {"max_norm": 1.0}})", {{"input", rows}, {"weight", table}}) ==
+             "Unsupported");
+}
+
+BOOST_AUTO_TEST_CASE(bad_values_are_value_errors) {
+  const auto x = eg::ones({2, 2});
+  const std::vector<eg::StateDict::Entry> input = {{"input", x}};
+  BOOST_TEST(error_of(R"({"op": "sum", "args": {"keepdim": 1}})", input) == "ValueError");
+  BOOST_TEST(error_of(R"({"op": "sum", "args": {"dim": "all"}})", input) == "ValueError");
+  BOOST_TEST(error_of(R"({"op": "sum", "args": {"dim": [0.5]}})", input) == "ValueError");
+  BOOST_TEST(error_of(R"({"op": "transpose", "args": {"dim0": 0}})", input) == "ValueError");
+  BOOST_TEST(error_of(R"({"op": "narrow", "args": {"dim": 0, "start": 0, "length": 18446744073709551615}})", input) ==
+             "ValueError");
+  BOOST_TEST(error_of(R"({"op": "nll_loss", "args": {"reduction": "avg"}})",
+                      {{"input", x}, {"target", eg::tensor({0, 1})}}) == "ValueError");
+  BOOST_TEST(error_of(R"({"op": "linear", "args": {"bias": 1}})", {{"input", x}, {"weight", x}}) == "ValueError");
+  BOOST_TEST(error_of(R"({"op": "mul"})", input) == "ValueError");  // no tensor `other`
+  BOOST_TEST(error_of(R"({"op": "exp", "requires_grad": ["x"]})", input) == "ValueError");
+  BOOST_TEST(error_of(R"({"op": "exp", "requires_grad": ["input"]})", {{"input", x}, {"grad_output.second", x}}) ==
+             "ValueError");
+  BOOST_TEST(error_of(R"({"op": "softmax", "args": {"dim": 4294967296}})", input) == "IndexError");
+  BOOST_TEST(error_of(R"({"op": "exp", "requires_grad": ["input"]})", {{"input", x}, {"grad_output", eg::ones({2})}}) ==
+             "ShapeError");
+  BOOST_TEST(error_of(R"({"op": "exp", "requires_grad": ["input"]})", {{"input", eg::tensor({1})}}) == "DTypeError");
+}
+
+BOOST_AUTO_TEST_CASE(null_is_the_absent_option) {
+  const auto x = eg::ones({2, 3});
+  const auto got = run_case(make_case(R"({"op": "sum", "args": {"dim": null, "keepdim": null}})", {{"input", x}}));
+  BOOST_TEST_REQUIRE(!got.is_error(), got.error_message);
+  BOOST_TEST(eg::test::equal_to("output", got.tensors.at("output"), eg::tensor(6.0)));
+}
+
+BOOST_AUTO_TEST_CASE(an_optimizer_takes_its_schedule) {
+  const auto w = eg::tensor({1.0, 1.0});
+  const std::vector<eg::StateDict::Entry> tensors = {
+      {"param.0", w}, {"grad.0.0", eg::ones({2})}, {"grad.2.0", eg::ones({2})}};
+  const auto run = [&](const std::string& args) {
+    return run_case(make_case(fmt::format(R"({{"op": "optimizer", "args": {{{}}}}})", args), tensors));
+  };
+  const auto weight_of = [&](const std::string& args, const std::vector<float>& expected) {
+    const auto got = run(args);
+    BOOST_TEST_REQUIRE(!got.is_error(), args << ": " << got.error_message);
+    BOOST_TEST(eg::test::close_to(args, got.tensors.at("param.0"), eg::tensor(expected)));
+  };
+  const std::string sgd = R"("optimizer": "SGD", "steps": 3, )";
+  weight_of(sgd + R"("options": {"lr": 0.25})", {0.5F, 0.5F});
+  weight_of(sgd + R"("options": {"lr": 0.25}, "lr": [0.5, 9, 0.25])", {0.25F, 0.25F});
+  weight_of(sgd + R"("options": {"lr": 0.25}, "options_at": {"2": {"lr": 0.125}})", {0.625F, 0.625F});
+  weight_of(sgd + R"("options": {"lr": 0.25}, "read_at": [1, 2], "save_load_at": [0, 2], "updates": "dense")",
+            {0.5F, 0.5F});
+  weight_of(sgd + R"("options": {"lr": 0.25}, "options_at": {"1": {"lr": 0.125}}, "save_load_at": [2])",
+            {0.625F, 0.625F});
+  weight_of(sgd + R"("options": {"lr": 0.25}, "frozen_rows": [[1]], "save_load_at": [1])", {0.5F, 1.0F});
+  weight_of(sgd + R"("options": {"lr": 0.25}, "frozen_rows": [null])", {0.5F, 0.5F});
+
+  const auto got = run(R"("optimizer": "Adam", "steps": 3, "options": {"amsgrad": true})");
+  for (const char* name : {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}) {
+    BOOST_TEST(got.tensors.contains(std::string("state.0.") + name), name);
+  }
+  BOOST_TEST(got.tensors.at("state.0.step").item() == 2.0);
+
+  BOOST_TEST(run(R"("optimizer": "Rprop", "steps": 3)").error_class == "Unsupported");
+  BOOST_TEST(run(sgd + R"("updates": "touched_only")").error_class == "Unsupported");
+  BOOST_TEST(run(sgd + R"("options": {"foreach": true})").error_class == "Unsupported");
+  BOOST_TEST(run(sgd + R"("updates": "lazy")").error_class == "ValueError");
+  BOOST_TEST(run(sgd + R"("options": {"lr": -1})").error_class == "ValueError");
+  BOOST_TEST(run(sgd + R"("options": {"lr": "fast"})").error_class == "ValueError");
+  BOOST_TEST(run(sgd + R"("lr": [0.1])").error_class == "ValueError");
+  BOOST_TEST(run(sgd + R"("save_load_at": [3])").error_class == "ValueError");
+  BOOST_TEST(run(sgd + R"("options_at": {"last": {}})").error_class == "ValueError");
+  BOOST_TEST(run(sgd + R"("frozen_rows": [[2]])").error_class == "IndexError");
+  BOOST_TEST(run(R"("optimizer": "SGD", "steps": 2)").error_class == "ValueError");  // grad.2.0 is left over
+}
+
+BOOST_AUTO_TEST_CASE(sparse_gradients_are_stepped_dense_where_that_is_asked) {
+  const auto run = [](const char* updates) {
+    return run_case(make_case(
+        fmt::format(
+            R"({{"op": "optimizer", "args": {{"optimizer": "SGD", "options": {{"lr": 1.0}}, "steps": 1, "updates": "{}"}}}})",
+            updates),
+        {{"param.0", eg::zeros({3, 1})},
+         {"grad.0.0.indices", eg::tensor({2, 0, 2})},
+         {"grad.0.0.values", eg::tensor({{1.0}, {2.0}, {4.0}})}}));
+  };
+  const auto got = run("dense");
+  BOOST_TEST_REQUIRE(!got.is_error(), got.error_message);
+  BOOST_TEST(eg::test::equal_to("param.0", got.tensors.at("param.0"), eg::tensor({{-2.0}, {0.0}, {-5.0}})));
+  BOOST_TEST(run("exact").error_class == "Unsupported");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_case_is_a_format_error) {
+  BOOST_TEST(run_case({}).error_class == "FormatError");
+  BOOST_TEST(error_of("[") == "FormatError");
+  BOOST_TEST(error_of("3") == "FormatError");
+  BOOST_TEST(error_of(R"({"args": {}})") == "FormatError");
+  BOOST_TEST(error_of(R"({"op": "exp", "args": []})") == "FormatError");
+  BOOST_TEST(error_of(R"({"op": "exp", "requires_grad": "input"})") == "FormatError");
+}
+
+BOOST_AUTO_TEST_CASE(the_program_answers_every_case) {
+  const TemporaryDirectory directory;
+  fs::create_directory(directory / "cases");
+  const auto place = [&](const char* name) { return directory / (std::string("cases/") + name); };
+  const auto x = eg::tensor({1.0, 2.0});
+  const auto good = make_case(R"({"op": "neg"})", {{"input", x}});
+  const auto unknown = make_case(R"({"op": "fold"})", {{"input", x}});
+  eg::save(place("good.safetensors"), good.tensors, good.metadata);
+  eg::save(place("unknown.safetensors"), unknown.tensors, unknown.metadata);
+  eg::save(place("no_case.safetensors"), good.tensors);
+  eg::test::write_bytes(place("garbage.safetensors"), "this is not a tensor file at all");
+  eg::test::write_bytes(place("empty.safetensors"), "");
+  fs::create_directory(place("directory.safetensors"));
+  eg::test::write_bytes(place("notes.txt"), "not a case");
+
+  const std::string results = directory / "made/results";
+  BOOST_TEST(run_program(fmt::format("'{}' '{}'", directory / "cases", results)) == 0);
+  BOOST_TEST(names_in(results, ".safetensors") == std::vector<std::string>{"good"}, boost::test_tools::per_element());
+  const auto written = eg::load(results + "/good.safetensors");
+  BOOST_TEST(eg::test::equal_to("output", written.tensors.at("output"), eg::tensor({-1.0, -2.0})));
+  BOOST_TEST(written.metadata.at("device") == "cpu");
+  BOOST_TEST(first_line(results + "/unknown.error") == "Unsupported");
+  BOOST_TEST(first_line(results + "/no_case.error") == "FormatError");
+  BOOST_TEST(first_line(results + "/garbage.error") == "FormatError");
+  BOOST_TEST(first_line(results + "/empty.error") == "FormatError");
+  BOOST_TEST(first_line(results + "/directory.error") == "IoError");
+  BOOST_TEST(!fs::exists(results + "/notes.error"));
+
+  // An earlier answer of the other kind does not stay beside the new one.
+  eg::save(place("unknown.safetensors"), good.tensors, good.metadata);
+  BOOST_TEST(run_program(fmt::format("--device cpu '{}' '{}'", directory / "cases", results)) == 0);
+  BOOST_TEST(fs::exists(results + "/unknown.safetensors"));
+  BOOST_TEST(!fs::exists(results + "/unknown.error"));
+}
+
+BOOST_AUTO_TEST_CASE(wrong_arguments_exit_with_2) {
+  const TemporaryDirectory directory;
+  const std::string here = "'" + directory.path().string() + "'";
+  BOOST_TEST(run_program("") == 2);
+  BOOST_TEST(run_program(here) == 2);
+  BOOST_TEST(run_program("--device tpu " + here + " " + here + "/out") == 2);
+  BOOST_TEST(run_program("--colour " + here + " " + here + "/out") == 2);
+  BOOST_TEST(run_program(here + "/none " + here + "/out") == 2);
+  BOOST_TEST(run_program(here + " " + here) == 2);
+  if (!eg::cuda_is_available()) BOOST_TEST(run_program("--device cuda " + here + " " + here + "/out") == 2);
+  BOOST_TEST(run_program(here + " " + here + "/out") == 0);  // no case is no error
+}
+
+BOOST_AUTO_TEST_SUITE_END()
