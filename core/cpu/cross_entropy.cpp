@@ -9,20 +9,23 @@
 namespace embergrad {
 namespace {
 
-std::int64_t rows_per_chunk(std::int64_t row) { return std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, row)); }
+std::int64_t rows_per_chunk(std::int64_t row) {
+  return std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, row));
+}
 
 // Calls body(place in (outer, inner), first element in (outer, classes, inner), target) for every sample.
 template <class Index, class Body>
 void for_each_sample(const LossSizes& sizes, const View& target, const Body& body) {
   const Index* targets = target.as<const Index>();
-  cpu::parallel_chunks(sizes.outer, rows_per_chunk(sizes.classes * sizes.inner), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t o = begin; o < end; ++o) {
-      for (std::int64_t i = 0; i < sizes.inner; ++i) {
-        const std::int64_t place = o * sizes.inner + i;
-        body(place, o * sizes.classes * sizes.inner + i, static_cast<std::int64_t>(targets[place]));
-      }
-    }
-  });
+  cpu::parallel_chunks(
+      sizes.outer, rows_per_chunk(sizes.classes * sizes.inner), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t o = begin; o < end; ++o) {
+          for (std::int64_t i = 0; i < sizes.inner; ++i) {
+            const std::int64_t place = o * sizes.inner + i;
+            body(place, o * sizes.classes * sizes.inner + i, static_cast<std::int64_t>(targets[place]));
+          }
+        }
+      });
 }
 
 template <class T>
@@ -42,7 +45,8 @@ struct PerSample {
 
 template <class Body>
 void visit_loss(DType dtype, DType index, const Body& body) {
-  cpu::visit_floating(dtype, [&](auto type) { cpu::visit_index(index, [&](auto index_type) { body(type, index_type); }); });
+  cpu::visit_floating(dtype,
+                      [&](auto type) { cpu::visit_index(index, [&](auto index_type) { body(type, index_type); }); });
 }
 
 }  // namespace
@@ -54,11 +58,12 @@ void run(OnCpu, const NllLoss& request) {
     const ClassWeights<T> weight(request.class_weight);
     T* losses = request.losses.as<T>();
     T* weights = request.weights.as<T>();
-    for_each_sample<decltype(index)>(request.sizes, request.target, [&](std::int64_t place, std::int64_t at, std::int64_t y) {
-      const bool ignored = y == request.ignore_index;
-      weights[place] = ignored ? T(0) : weight[y];
-      losses[place] = ignored ? T(0) : -weight[y] * log_probs[at + y * request.sizes.inner];
-    });
+    for_each_sample<decltype(index)>(
+        request.sizes, request.target, [&](std::int64_t place, std::int64_t at, std::int64_t y) {
+          const bool ignored = y == request.ignore_index;
+          weights[place] = ignored ? T(0) : weight[y];
+          losses[place] = ignored ? T(0) : -weight[y] * log_probs[at + y * request.sizes.inner];
+        });
   });
 }
 
@@ -69,10 +74,13 @@ void run(OnCpu, const NllLossGrad& request) {
     const PerSample<T> scale(request.scale);
     T* grad_in = request.grad_in.as<T>();
     const std::int64_t inner = request.sizes.inner;
-    for_each_sample<decltype(index)>(request.sizes, request.target, [&](std::int64_t place, std::int64_t at, std::int64_t y) {
-      for (std::int64_t c = 0; c < request.sizes.classes; ++c) grad_in[at + c * inner] = T(0);
-      if (y != request.ignore_index) grad_in[at + y * inner] = -weight[y] * scale[place];
-    });
+    for_each_sample<decltype(index)>(request.sizes, request.target,
+                                     [&](std::int64_t place, std::int64_t at, std::int64_t y) {
+                                       for (std::int64_t c = 0; c < request.sizes.classes; ++c)
+                                         grad_in[at + c * inner] = T(0);
+                                       if (y != request.ignore_index)
+                                         grad_in[at + y * inner] = -weight[y] * scale[place];
+                                     });
   });
 }
 
@@ -88,33 +96,34 @@ void run(OnCpu, const CrossEntropy& request) {
     const std::int64_t classes = request.sizes.classes;
     const std::int64_t inner = request.sizes.inner;
     const auto smoothing = static_cast<T>(request.label_smoothing);
-    for_each_sample<decltype(index)>(request.sizes, request.target, [&](std::int64_t place, std::int64_t at, std::int64_t y) {
-      const detail::Scratch<T> row(2 * classes);
-      T* log_probs = row.get();
-      const T* x = logits + at;
-      if (inner != 1) {
-        for (std::int64_t c = 0; c < classes; ++c) log_probs[classes + c] = x[c * inner];
-        x = log_probs + classes;
-      }
-      loops.softmax_row(x, log_probs, classes, true);
-      const bool ignored = y == request.ignore_index;
-      weights[place] = ignored ? T(0) : weight[y];
-      T loss = T(0);
-      if (!ignored) {
-        loss = -weight[y] * log_probs[y];
-        if (smoothing != T(0)) {
-          T spread = T(0);
-          for (std::int64_t c = 0; c < classes; ++c) spread -= weight[c] * log_probs[c];
-          loss = (T(1) - smoothing) * loss + smoothing / static_cast<T>(classes) * spread;
-        }
-      }
-      losses[place] = loss;
-      if (inner == 1) {
-        loops.unary[static_cast<int>(UnaryOp::exp)](log_probs, probs + at, classes);
-      } else {
-        for (std::int64_t c = 0; c < classes; ++c) probs[at + c * inner] = rules::exp(log_probs[c]);
-      }
-    });
+    for_each_sample<decltype(index)>(
+        request.sizes, request.target, [&](std::int64_t place, std::int64_t at, std::int64_t y) {
+          const detail::Scratch<T> row(2 * classes);
+          T* log_probs = row.get();
+          const T* x = logits + at;
+          if (inner != 1) {
+            for (std::int64_t c = 0; c < classes; ++c) log_probs[classes + c] = x[c * inner];
+            x = log_probs + classes;
+          }
+          loops.softmax_row(x, log_probs, classes, true);
+          const bool ignored = y == request.ignore_index;
+          weights[place] = ignored ? T(0) : weight[y];
+          T loss = T(0);
+          if (!ignored) {
+            loss = -weight[y] * log_probs[y];
+            if (smoothing != T(0)) {
+              T spread = T(0);
+              for (std::int64_t c = 0; c < classes; ++c) spread -= weight[c] * log_probs[c];
+              loss = (T(1) - smoothing) * loss + smoothing / static_cast<T>(classes) * spread;
+            }
+          }
+          losses[place] = loss;
+          if (inner == 1) {
+            loops.unary[static_cast<int>(UnaryOp::exp)](log_probs, probs + at, classes);
+          } else {
+            for (std::int64_t c = 0; c < classes; ++c) probs[at + c * inner] = rules::exp(log_probs[c]);
+          }
+        });
   });
 }
 
@@ -131,21 +140,23 @@ void run(OnCpu, const CrossEntropyGrad& request) {
     const T spread = smoothing / static_cast<T>(classes);
     T total_weight = T(0);
     for (std::int64_t c = 0; c < classes; ++c) total_weight += weight[c];
-    for_each_sample<decltype(index)>(request.sizes, request.target, [&](std::int64_t place, std::int64_t at, std::int64_t y) {
-      const T* p = probs + at;
-      T* grad = grad_in + at;
-      if (y == request.ignore_index) {
-        for (std::int64_t c = 0; c < classes; ++c) grad[c * inner] = T(0);
-        return;
-      }
-      const T hard = scale[place] * (T(1) - smoothing) * weight[y];
-      for (std::int64_t c = 0; c < classes; ++c) grad[c * inner] = hard * p[c * inner];
-      grad[y * inner] -= hard;
-      if (smoothing != T(0)) {
-        const T soft = scale[place] * spread;
-        for (std::int64_t c = 0; c < classes; ++c) grad[c * inner] += soft * (p[c * inner] * total_weight - weight[c]);
-      }
-    });
+    for_each_sample<decltype(index)>(request.sizes, request.target,
+                                     [&](std::int64_t place, std::int64_t at, std::int64_t y) {
+                                       const T* p = probs + at;
+                                       T* grad = grad_in + at;
+                                       if (y == request.ignore_index) {
+                                         for (std::int64_t c = 0; c < classes; ++c) grad[c * inner] = T(0);
+                                         return;
+                                       }
+                                       const T hard = scale[place] * (T(1) - smoothing) * weight[y];
+                                       for (std::int64_t c = 0; c < classes; ++c) grad[c * inner] = hard * p[c * inner];
+                                       grad[y * inner] -= hard;
+                                       if (smoothing != T(0)) {
+                                         const T soft = scale[place] * spread;
+                                         for (std::int64_t c = 0; c < classes; ++c)
+                                           grad[c * inner] += soft * (p[c * inner] * total_weight - weight[c]);
+                                       }
+                                     });
   });
 }
 

@@ -18,9 +18,12 @@ T integer_binary(BinaryOp op, T a, T b) {
   const U x = static_cast<U>(a);
   const U y = static_cast<U>(b);
   switch (op) {
-    case BinaryOp::add: return static_cast<T>(x + y);
-    case BinaryOp::sub: return static_cast<T>(x - y);
-    default: return static_cast<T>(x * y);
+    case BinaryOp::add:
+      return static_cast<T>(x + y);
+    case BinaryOp::sub:
+      return static_cast<T>(x - y);
+    default:
+      return static_cast<T>(x * y);
   }
 }
 
@@ -83,10 +86,14 @@ T one_binary(BinaryOp op, T a, T b) {
     return integer_binary(op, a, b);
   } else {
     switch (op) {
-      case BinaryOp::add: return rules::Add::f(a, b);
-      case BinaryOp::sub: return rules::Sub::f(a, b);
-      case BinaryOp::mul: return rules::Mul::f(a, b);
-      default: return rules::Div::f(a, b);
+      case BinaryOp::add:
+        return rules::Add::f(a, b);
+      case BinaryOp::sub:
+        return rules::Sub::f(a, b);
+      case BinaryOp::mul:
+        return rules::Mul::f(a, b);
+      default:
+        return rules::Div::f(a, b);
     }
   }
 }

@@ -41,8 +41,8 @@ void copy(const T* from, T* to, std::int64_t count) {
 }
 
 template <class T>
-void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, bool transpose_a, const T* b,
-              std::int64_t ldb, bool transpose_b, T* c, std::int64_t ldc, bool add) {
+void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, bool transpose_a,
+              const T* b, std::int64_t ldb, bool transpose_b, T* c, std::int64_t ldc, bool add) {
   run(OnCpu{}, Gemm{.dtype = dtype_of<T>,
                     .m = m,
                     .n = n,
@@ -92,8 +92,8 @@ void forward(const LstmForward& request) {
 
   // All input projections in one product; the recurrent weights transposed once, so that each step's product streams
   // through them.
-  multiply<T>(s.rows, gate_width, s.input, static_cast<const T*>(request.input), s.input, false, weight_ih, s.input, true,
-              gates, gate_width, false);
+  multiply<T>(s.rows, gate_width, s.input, static_cast<const T*>(request.input), s.input, false, weight_ih, s.input,
+              true, gates, gate_width, false);
   const detail::Scratch<T> recurrent(s.output * gate_width);
   transpose(weight_hh, gate_width, s.output, recurrent.get());
   const detail::Scratch<T> bias(gate_width);
@@ -117,7 +117,8 @@ void forward(const LstmForward& request) {
       multiply<T>(alive, s.output, s.hidden, before_projection + first * s.hidden, s.hidden, false, weight_hr, s.hidden,
                   true, h, s.output, false);
     }
-    for (std::int64_t b = 0; b < alive; ++b) copy(h + b * s.output, output + (first + b) * request.output_stride, s.output);
+    for (std::int64_t b = 0; b < alive; ++b)
+      copy(h + b * s.output, output + (first + b) * request.output_stride, s.output);
   }
 }
 
@@ -209,13 +210,15 @@ void backward(const LstmBackward& request) {
 
 void run(OnCpu, const LstmLayer<LstmForward>& layer) {
   cpu::visit_floating(layer.direction[0].sizes.dtype, [&](auto type) {
-    cpu::parallel_chunks(layer.count, 1, [&](std::int64_t d, std::int64_t) { forward<decltype(type)>(layer.direction[d]); });
+    cpu::parallel_chunks(layer.count, 1,
+                         [&](std::int64_t d, std::int64_t) { forward<decltype(type)>(layer.direction[d]); });
   });
 }
 
 void run(OnCpu, const LstmLayer<LstmBackward>& layer) {
   cpu::visit_floating(layer.direction[0].sizes.dtype, [&](auto type) {
-    cpu::parallel_chunks(layer.count, 1, [&](std::int64_t d, std::int64_t) { backward<decltype(type)>(layer.direction[d]); });
+    cpu::parallel_chunks(layer.count, 1,
+                         [&](std::int64_t d, std::int64_t) { backward<decltype(type)>(layer.direction[d]); });
   });
 }
 

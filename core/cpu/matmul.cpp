@@ -89,9 +89,11 @@ void run(OnCpu, const Gemm& g) {
   constexpr std::int64_t worth_cutting = std::int64_t{1} << 22;
   if (g.m * g.n * g.k < worth_cutting || std::max(g.m, g.n) <= piece) return one_product(g);
   if (g.m >= g.n) {
-    cpu::parallel_chunks(g.m, piece, [&](std::int64_t begin, std::int64_t end) { one_product(rows_of(g, begin, end)); });
+    cpu::parallel_chunks(g.m, piece,
+                         [&](std::int64_t begin, std::int64_t end) { one_product(rows_of(g, begin, end)); });
   } else {
-    cpu::parallel_chunks(g.n, piece, [&](std::int64_t begin, std::int64_t end) { one_product(columns_of(g, begin, end)); });
+    cpu::parallel_chunks(g.n, piece,
+                         [&](std::int64_t begin, std::int64_t end) { one_product(columns_of(g, begin, end)); });
   }
 }
 

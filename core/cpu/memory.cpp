@@ -79,9 +79,12 @@ void copy_words(const CopyStrided& request) {
 
 void run(OnCpu, const CopyStrided& request) {
   switch (item_size(request.out.dtype)) {
-    case 8: return copy_words<std::uint64_t>(request);
-    case 4: return copy_words<std::uint32_t>(request);
-    default: return copy_words<std::uint16_t>(request);
+    case 8:
+      return copy_words<std::uint64_t>(request);
+    case 4:
+      return copy_words<std::uint32_t>(request);
+    default:
+      return copy_words<std::uint16_t>(request);
   }
 }
 

@@ -15,8 +15,8 @@
 
 namespace embergrad::cpu {
 
-// Calls body(begin, end) for consecutive ranges of at most `chunk` items, on up to num_threads() threads. A single chunk
-// runs here, without a parallel region. What a body throws is thrown on after all have ended.
+// Calls body(begin, end) for consecutive ranges of at most `chunk` items, on up to num_threads() threads. A single
+// chunk runs here, without a parallel region. What a body throws is thrown on after all have ended.
 template <class Body>
 void parallel_chunks(std::int64_t items, std::int64_t chunk, const Body& body) {
   if (items <= chunk) {

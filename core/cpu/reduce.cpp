@@ -8,7 +8,9 @@ namespace embergrad {
 namespace {
 
 // How many outer slices make a chunk of about 32,768 elements.
-std::int64_t slices_per_chunk(std::int64_t slice) { return std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, slice)); }
+std::int64_t slices_per_chunk(std::int64_t slice) {
+  return std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, slice));
+}
 
 template <class T>
 void sum_floating(const SumMiddle& request) {

@@ -8,7 +8,9 @@
 namespace embergrad {
 namespace {
 
-std::int64_t rows_per_chunk(std::int64_t row) { return std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, row)); }
+std::int64_t rows_per_chunk(std::int64_t row) {
+  return std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, row));
+}
 
 // Rows along a middle dimension are copied together first.
 template <class T>

@@ -19,10 +19,14 @@ decltype(auto) visit_floating(DType dtype, const Body& body) {
 template <class Body>
 decltype(auto) visit_numbers(DType dtype, const Body& body) {
   switch (dtype) {
-    case DType::float64: return body(double{});
-    case DType::int32: return body(std::int32_t{});
-    case DType::int64: return body(std::int64_t{});
-    default: return body(float{});
+    case DType::float64:
+      return body(double{});
+    case DType::int32:
+      return body(std::int32_t{});
+    case DType::int64:
+      return body(std::int64_t{});
+    default:
+      return body(float{});
   }
 }
 

@@ -29,16 +29,16 @@ struct LstmWeights {
 struct LstmForward {
   LstmSizes sizes;
   LstmWeights weights;
-  const void* input;         // (rows, I)
-  void* output;              // row r at output + r * output_stride, P numbers
+  const void* input;  // (rows, I)
+  void* output;       // row r at output + r * output_stride, P numbers
   std::int64_t output_stride;
-  void* h;                   // (batch, P)
-  void* c;                   // (batch, H)
+  void* h;  // (batch, P)
+  void* c;  // (batch, H)
   // What backward needs; gates is written in any case.
-  void* gates;               // (rows, 4H): i, f, g, o after their functions
-  void* cells;               // (rows, H): c' of each step
-  void* cells_tanh;          // (rows, H)
-  void* before_projection;   // (rows, H), with projection; else null
+  void* gates;              // (rows, 4H): i, f, g, o after their functions
+  void* cells;              // (rows, H): c' of each step
+  void* cells_tanh;         // (rows, H)
+  void* before_projection;  // (rows, H), with projection; else null
 };
 
 struct LstmBackward {
@@ -47,21 +47,21 @@ struct LstmBackward {
   const void* input;
   const void* output;
   std::int64_t output_stride;
-  const void* h_0;           // (batch, P)
-  const void* c_0;           // (batch, H)
-  void* gates;               // read, then overwritten by the gradients of z
+  const void* h_0;  // (batch, P)
+  const void* c_0;  // (batch, H)
+  void* gates;      // read, then overwritten by the gradients of z
   const void* cells;
   const void* cells_tanh;
   const void* before_projection;
-  const void* grad_output;   // as output; null: zero
+  const void* grad_output;  // as output; null: zero
   std::int64_t grad_output_stride;
-  void* grad_h;              // (batch, P): before, the gradient of h_n; after, of h_0
-  void* grad_c;              // (batch, H): before, of c_n; after, of c_0
+  void* grad_h;  // (batch, P): before, the gradient of h_n; after, of h_0
+  void* grad_c;  // (batch, H): before, of c_n; after, of c_0
   // Wanted gradients; null: not wanted.
-  void* grad_input;          // (rows, I)
+  void* grad_input;  // (rows, I)
   void* grad_weight_ih;
   void* grad_weight_hh;
-  void* grad_bias;           // (4H): both biases have the same gradient
+  void* grad_bias;  // (4H): both biases have the same gradient
   void* grad_weight_hr;
 };
 

@@ -23,10 +23,8 @@ Tensor map(UnaryOp op, const char* name, Saves saves, bool keeps_integers, const
   return record(name, out, {x}, [op, saved = Saved(saves == Saves::input ? x : out)](const Tensor& grad) {
     const Tensor& kept = saved.get();
     Tensor grad_in = empty(grad.shape(), grad.options());
-    launch(grad.device(), UnaryGrad{.op = op,
-                                    .saved = detail::view(kept),
-                                    .grad = detail::view(grad),
-                                    .out = detail::view(grad_in)});
+    launch(grad.device(),
+           UnaryGrad{.op = op, .saved = detail::view(kept), .grad = detail::view(grad), .out = detail::view(grad_in)});
     return Gradient(grad_in);
   });
 }

@@ -60,10 +60,9 @@ Tensor compute(BinaryOp op, const char* name, const Tensor& a, const Tensor& b) 
   }
   const Shape shape = broadcast_shape(name, a.shape(), b.shape());
   Tensor out = empty(shape, a.options());
-  launch(a.device(), BinaryBroadcast{.op = op,
-                                     .a = broadcast_view(a, shape),
-                                     .b = broadcast_view(b, shape),
-                                     .out = strided_view(out)});
+  launch(a.device(),
+         BinaryBroadcast{
+             .op = op, .a = broadcast_view(a, shape), .b = broadcast_view(b, shape), .out = strided_view(out)});
   return out;
 }
 
@@ -140,14 +139,14 @@ Tensor mul(const Tensor& input, const Tensor& other) {
 Tensor div(const Tensor& input, const Tensor& other) {
   const Operands x(BinaryOp::div, "div", input, other);
   // d(a/b)/da = 1/b,  d(a/b)/db = -a/b^2
-  return record("div", compute(BinaryOp::div, "div", x.a(), x.b()), {x.a(), x.b()},
-                [a = Factor(x.a(), x.b().requires_grad()), b = Factor(x.b(), true)](const Tensor& grad,
-                                                                                           InputGradients& into) {
-                  const Tensor& divisor = b.saved.get();
-                  const Tensor grad_first = div(grad, divisor);
-                  if (into.wants(0)) into.add(0, sum_to(grad_first, a.shape));
-                  if (into.wants(1)) into.add(1, neg(sum_to(mul(grad_first, div(a.saved.get(), divisor)), b.shape)));
-                });
+  return record(
+      "div", compute(BinaryOp::div, "div", x.a(), x.b()), {x.a(), x.b()},
+      [a = Factor(x.a(), x.b().requires_grad()), b = Factor(x.b(), true)](const Tensor& grad, InputGradients& into) {
+        const Tensor& divisor = b.saved.get();
+        const Tensor grad_first = div(grad, divisor);
+        if (into.wants(0)) into.add(0, sum_to(grad_first, a.shape));
+        if (into.wants(1)) into.add(1, neg(sum_to(mul(grad_first, div(a.saved.get(), divisor)), b.shape)));
+      });
 }
 
 Tensor add(const Tensor& input, Scalar other) {

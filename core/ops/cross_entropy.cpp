@@ -22,8 +22,9 @@ Samples check_samples(const OpCheck& check, const char* argument, const Tensor& 
   check.computes(argument, scores);
   check.defined("target", target);
   if (is_floating(target.dtype())) {
-    check.fail_dtype(fmt::format("target must be class indices of int32 or int64, but is {} (class probabilities are not supported)",
-                                 name_of(target.dtype())));
+    check.fail_dtype(
+        fmt::format("target must be class indices of int32 or int64, but is {} (class probabilities are not supported)",
+                    name_of(target.dtype())));
   }
   check.same_device(scores, target);
   const Shape& shape = scores.shape();
@@ -44,13 +45,18 @@ Samples check_samples(const OpCheck& check, const char* argument, const Tensor& 
   if (weight.defined()) {
     check.same_dtype("weight", weight, argument, scores);
     check.same_device(scores, weight);
-    check.has_shape("weight", weight, {classes});
+    if (weight.numel() != classes) {
+      check.fail_shape(fmt::format("weight must have one number for each of the {} classes, but has shape {}", classes,
+                                   weight.shape().to_string()));
+    }
   }
   check.classes_exist("target", target, classes, ignore_index);
   return samples;
 }
 
-View view_or_nothing(const Tensor& tensor, DType dtype) { return tensor.defined() ? view(tensor) : View{nullptr, dtype, 0}; }
+View view_or_nothing(const Tensor& tensor, DType dtype) {
+  return tensor.defined() ? view(tensor) : View{nullptr, dtype, 0};
+}
 
 struct Reduced {
   Tensor value;         // the loss
@@ -123,23 +129,23 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
                                        .ignore_index = options.ignore_index,
                                        .label_smoothing = options.label_smoothing});
   const Reduced reduced = no_grad([&] { return reduce(losses, weights, options.reduction); });
-  return record("cross_entropy", reduced.value, {logits},
-                [probs, target = Saved(target), class_weight = Saved(options.weight), total = reduced.total_weight,
-                 sizes = samples.sizes, ignore = options.ignore_index,
-                 smoothing = options.label_smoothing](const Tensor& grad) {
-                  const Tensor& targets = target.get();
-                  const Tensor scale = sample_scale(grad, total);
-                  Tensor grad_in = empty(probs.shape(), grad.options());
-                  launch(grad.device(), CrossEntropyGrad{.probs = view(probs),
-                                                         .target = view(targets),
-                                                         .class_weight = view_or_nothing(class_weight.get(), grad.dtype()),
-                                                         .scale = view(scale),
-                                                         .grad_in = view(grad_in),
-                                                         .sizes = sizes,
-                                                         .ignore_index = ignore,
-                                                         .label_smoothing = smoothing});
-                  return Gradient(grad_in);
-                });
+  return record(
+      "cross_entropy", reduced.value, {logits},
+      [probs, target = Saved(target), class_weight = Saved(options.weight), total = reduced.total_weight,
+       sizes = samples.sizes, ignore = options.ignore_index, smoothing = options.label_smoothing](const Tensor& grad) {
+        const Tensor& targets = target.get();
+        const Tensor scale = sample_scale(grad, total);
+        Tensor grad_in = empty(probs.shape(), grad.options());
+        launch(grad.device(), CrossEntropyGrad{.probs = view(probs),
+                                               .target = view(targets),
+                                               .class_weight = view_or_nothing(class_weight.get(), grad.dtype()),
+                                               .scale = view(scale),
+                                               .grad_in = view(grad_in),
+                                               .sizes = sizes,
+                                               .ignore_index = ignore,
+                                               .label_smoothing = smoothing});
+        return Gradient(grad_in);
+      });
 }
 
 }  // namespace embergrad

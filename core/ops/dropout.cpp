@@ -16,11 +16,9 @@ Tensor dropout(const Tensor& input, const DropoutOptions& options) {
   const Generator::Ticket ticket = (options.generator != nullptr ? *options.generator : default_generator()).next();
   const auto apply = [p = options.p, ticket](const Tensor& x) {
     Tensor out = empty(x.shape(), x.options());
-    launch(x.device(), ApplyDropout{.in = detail::view(x),
-                                    .out = detail::view(out),
-                                    .p = p,
-                                    .seed = ticket.seed,
-                                    .tick = ticket.tick});
+    launch(x.device(),
+           ApplyDropout{
+               .in = detail::view(x), .out = detail::view(out), .p = p, .seed = ticket.seed, .tick = ticket.tick});
     return out;
   };
   // The mask is a function of the ticket: backward draws it again instead of keeping it.

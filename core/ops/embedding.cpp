@@ -16,7 +16,8 @@ Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptio
   check.has_rank("weight", weight, 2);
   const std::int64_t rows = weight.shape()[0];
   const std::int64_t dim = weight.shape()[1];
-  if (options.sparse) check.fail_value("sparse is true, but row-sparse gradients are not supported; use sparse = false");
+  if (options.sparse)
+    check.fail_value("sparse is true, but row-sparse gradients are not supported; use sparse = false");
   std::int64_t padding = -1;
   if (options.padding_idx) {
     padding = *options.padding_idx;

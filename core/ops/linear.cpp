@@ -38,7 +38,8 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   if (bias.defined() && bias.shape() != Shape{out_features}) {
     // Rarer shapes of bias broadcast, as in PyTorch.
     if (broadcast_shape("linear", shape, bias.shape()) != shape) {
-      check.fail_shape(fmt::format("bias {} does not broadcast to the output {}", bias.shape().to_string(), shape.to_string()));
+      check.fail_shape(
+          fmt::format("bias {} does not broadcast to the output {}", bias.shape().to_string(), shape.to_string()));
     }
     return linear(input, weight) + bias;
   }
@@ -48,21 +49,22 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   gemm(input, false, weight, true, out, {rows, out_features, in}, bias.defined());
 
   // d input = grad W,  d W = grad^T input,  d bias = column sums of grad
-  return record("linear", out, {input, weight, bias},
-                [x = Saved(weight.requires_grad() ? input : Tensor()), w = Saved(input.requires_grad() ? weight : Tensor()),
-                 in_shape = input.shape(), rows, out_features, in](const Tensor& grad, InputGradients& into) {
-                  if (into.wants(0)) {
-                    Tensor grad_input = empty(in_shape, grad.options());
-                    gemm(grad, false, w.get(), false, grad_input, {rows, in, out_features});
-                    into.add(0, std::move(grad_input));
-                  }
-                  if (into.wants(1)) {
-                    Tensor grad_weight = empty({out_features, in}, grad.options());
-                    gemm(grad, true, x.get(), false, grad_weight, {out_features, in, rows});
-                    into.add(1, std::move(grad_weight));
-                  }
-                  if (into.wants(2)) into.add(2, sum(grad.reshape({rows, out_features}), {0}));
-                });
+  return record(
+      "linear", out, {input, weight, bias},
+      [x = Saved(weight.requires_grad() ? input : Tensor()), w = Saved(input.requires_grad() ? weight : Tensor()),
+       in_shape = input.shape(), rows, out_features, in](const Tensor& grad, InputGradients& into) {
+        if (into.wants(0)) {
+          Tensor grad_input = empty(in_shape, grad.options());
+          gemm(grad, false, w.get(), false, grad_input, {rows, in, out_features});
+          into.add(0, std::move(grad_input));
+        }
+        if (into.wants(1)) {
+          Tensor grad_weight = empty({out_features, in}, grad.options());
+          gemm(grad, true, x.get(), false, grad_weight, {out_features, in, rows});
+          into.add(1, std::move(grad_weight));
+        }
+        if (into.wants(2)) into.add(2, sum(grad.reshape({rows, out_features}), {0}));
+      });
 }
 
 }  // namespace embergrad

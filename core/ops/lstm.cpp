@@ -30,7 +30,8 @@ struct Network {
 
 Network check_parameters(const OpCheck& check, std::int64_t input, DType dtype, std::span<const Tensor> parameters,
                          const LstmOptions& options) {
-  if (options.num_layers < 1) check.fail_value(fmt::format("num_layers must be at least 1, but is {}", options.num_layers));
+  if (options.num_layers < 1)
+    check.fail_value(fmt::format("num_layers must be at least 1, but is {}", options.num_layers));
   if (!(options.dropout >= 0 && options.dropout <= 1)) {
     check.fail_value(fmt::format("dropout must be in [0, 1], but is {}", options.dropout));
   }
@@ -38,9 +39,9 @@ Network check_parameters(const OpCheck& check, std::int64_t input, DType dtype, 
   const auto sets = static_cast<std::size_t>(net.layers * net.directions);
   const std::size_t plain = options.bias ? 4 : 2;
   if (parameters.size() != sets * plain && parameters.size() != sets * (plain + 1)) {
-    check.fail_value(fmt::format("{} layers of {} directions {} bias take {} parameters (or {} with projection), but {} were given",
-                                 net.layers, net.directions, options.bias ? "with" : "without", sets * plain,
-                                 sets * (plain + 1), parameters.size()));
+    check.fail_value(fmt::format(
+        "{} layers of {} directions {} bias take {} parameters (or {} with projection), but {} were given", net.layers,
+        net.directions, options.bias ? "with" : "without", sets * plain, sets * (plain + 1), parameters.size()));
   }
   net.projected = parameters.size() != sets * plain;
   net.per_direction = static_cast<int>(plain) + (net.projected ? 1 : 0);
@@ -51,14 +52,17 @@ Network check_parameters(const OpCheck& check, std::int64_t input, DType dtype, 
     }
   }
   if (parameters[1].dim() != 2 || parameters[1].shape()[0] % 4 != 0) {
-    check.fail_shape(fmt::format("weight_hh_l0 must have shape [4 hidden, output], but has {}", parameters[1].shape().to_string()));
+    check.fail_shape(
+        fmt::format("weight_hh_l0 must have shape [4 hidden, output], but has {}", parameters[1].shape().to_string()));
   }
   net.hidden = parameters[1].shape()[0] / 4;
   net.output = parameters[1].shape()[1];
-  const auto expect = [&](std::size_t at, const char* name, std::int64_t layer, std::int64_t direction, const Shape& shape) {
+  const auto expect = [&](std::size_t at, const char* name, std::int64_t layer, std::int64_t direction,
+                          const Shape& shape) {
     if (parameters[at].shape() == shape) return;
-    check.fail_shape(fmt::format("{}_l{}{} must have shape {}, but has {}", name, layer, direction == 1 ? "_reverse" : "",
-                                 shape.to_string(), parameters[at].shape().to_string()));
+    check.fail_shape(fmt::format("{}_l{}{} must have shape {}, but has {}", name, layer,
+                                 direction == 1 ? "_reverse" : "", shape.to_string(),
+                                 parameters[at].shape().to_string()));
   };
   std::size_t at = 0;
   for (std::int64_t layer = 0; layer < net.layers; ++layer) {
@@ -73,8 +77,8 @@ Network check_parameters(const OpCheck& check, std::int64_t input, DType dtype, 
     }
   }
   if (!net.projected && net.output != net.hidden) {
-    check.fail_shape(fmt::format("weight_hh_l0 must have shape {}, but has {}", Shape{4 * net.hidden, net.hidden}.to_string(),
-                                 parameters[1].shape().to_string()));
+    check.fail_shape(fmt::format("weight_hh_l0 must have shape {}, but has {}",
+                                 Shape{4 * net.hidden, net.hidden}.to_string(), parameters[1].shape().to_string()));
   }
   return net;
 }
@@ -109,8 +113,11 @@ struct Layer {
   PoolVector<Saved> parameters;
 
   [[nodiscard]] LstmSizes sizes(DType dtype, std::int64_t direction) const {
-    return {dtype, static_cast<std::int64_t>(batch_sizes.size()), rows,       batch, input, net.hidden,
-            net.output, batch_sizes.data(), direction == 1};
+    return {dtype,         static_cast<std::int64_t>(batch_sizes.size()),
+            rows,          batch,
+            input,         net.hidden,
+            net.output,    batch_sizes.data(),
+            direction == 1};
   }
 
   void operator()(const OutputGradients& grads, InputGradients& into) const {
@@ -176,8 +183,8 @@ struct Layer {
 };
 
 // One layer over packed rows. h_0 (directions, batch, P) and c_0 (directions, batch, H), defined.
-LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_sizes, std::int64_t batch, const Tensor& h_0,
-                     const Tensor& c_0, std::span<const Tensor> parameters, const Network& net) {
+LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_sizes, std::int64_t batch,
+                     const Tensor& h_0, const Tensor& c_0, std::span<const Tensor> parameters, const Network& net) {
   const TensorOptions options = data.options();
   const std::int64_t rows = data.shape()[0];
   Layer layer{.net = net,
@@ -200,7 +207,8 @@ LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_siz
   for (std::int64_t d = 0; d < net.directions; ++d) {
     request.direction[d] = {
         .sizes = layer.sizes(options.dtype, d),
-        .weights = weights_of(parameters.subspan(static_cast<std::size_t>(d) * static_cast<std::size_t>(net.per_direction)), net),
+        .weights = weights_of(
+            parameters.subspan(static_cast<std::size_t>(d) * static_cast<std::size_t>(net.per_direction)), net),
         .input = data.state()->data,
         .output = rows_at(outputs[0], d * net.output),
         .output_stride = net.directions * net.output,
@@ -228,8 +236,9 @@ LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_siz
 }
 
 // All layers over packed rows; arguments were checked.
-LstmResult run_layers(Tensor data, std::span<const std::int64_t> batch_sizes, std::int64_t batch, const LstmState& state,
-                      std::span<const Tensor> parameters, const Network& net, const LstmOptions& options) {
+LstmResult run_layers(Tensor data, std::span<const std::int64_t> batch_sizes, std::int64_t batch,
+                      const LstmState& state, std::span<const Tensor> parameters, const Network& net,
+                      const LstmOptions& options) {
   const auto per_layer = static_cast<std::size_t>(net.directions * net.per_direction);
   PoolVector<Tensor> h_n, c_n;
   const auto initial = [&](const Tensor& given, std::int64_t layer, std::int64_t width) {
@@ -339,8 +348,8 @@ LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Ten
   return {options.batch_first ? transpose(output, 0, 1) : output, result.h_n, result.c_n};
 }
 
-PackingPlan plan_packing(const char* op, std::span<const std::int64_t> lengths, std::int64_t max_length, std::int64_t batch,
-                         bool batch_first, bool enforce_sorted) {
+PackingPlan plan_packing(const char* op, std::span<const std::int64_t> lengths, std::int64_t max_length,
+                         std::int64_t batch, bool batch_first, bool enforce_sorted) {
   const OpCheck check(op);
   if (static_cast<std::int64_t>(lengths.size()) != batch) {
     check.fail_value(fmt::format("{} lengths were given for {} sequences", lengths.size(), batch));
@@ -350,8 +359,8 @@ PackingPlan plan_packing(const char* op, std::span<const std::int64_t> lengths, 
       check.fail_value(fmt::format("lengths[{}] is {}, but must be from 0 to {}", b, lengths[b], max_length));
     }
     if (enforce_sorted && b > 0 && lengths[b] > lengths[b - 1]) {
-      check.fail_value(fmt::format("lengths[{}] is {} after {}, but enforce_sorted asks for falling lengths", b, lengths[b],
-                                   lengths[b - 1]));
+      check.fail_value(fmt::format("lengths[{}] is {} after {}, but enforce_sorted asks for falling lengths", b,
+                                   lengths[b], lengths[b - 1]));
     }
   }
   PackingPlan plan;
@@ -368,7 +377,8 @@ PackingPlan plan_packing(const char* op, std::span<const std::int64_t> lengths, 
   std::int64_t row = 0;
   std::int64_t alive = batch;
   for (std::int64_t t = 0; t < max_length; ++t) {
-    while (alive > 0 && lengths[static_cast<std::size_t>(plan.order[static_cast<std::size_t>(alive - 1)])] <= t) --alive;
+    while (alive > 0 && lengths[static_cast<std::size_t>(plan.order[static_cast<std::size_t>(alive - 1)])] <= t)
+      --alive;
     if (alive == 0) break;
     plan.batch_sizes.push_back(alive);
     for (std::int64_t k = 0; k < alive; ++k, ++row) {

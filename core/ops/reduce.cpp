@@ -24,11 +24,13 @@ std::int64_t product(const Shape& shape, int first, int last) {
 // Which dimensions to reduce; an empty list means all.
 std::array<bool, Shape::max_rank> chosen(const OpCheck& check, const Dims& dims, int rank) {
   std::array<bool, Shape::max_rank> reduced{};
+  bool scalar_named = false;  // a scalar has one dimension to name, and none to reduce
   for (int d = 0; dims.empty() && d < rank; ++d) reduced[static_cast<std::size_t>(d)] = true;
   for (int i = 0; i < dims.rank(); ++i) {
     const auto d = static_cast<std::size_t>(check.dimension("dim", static_cast<int>(dims[i]), rank));
-    if (reduced[d]) check.fail_value(fmt::format("dim {} appears twice in {}", dims[i], dims.to_string()));
-    reduced[d] = rank > 0;
+    bool& named = rank == 0 ? scalar_named : reduced[d];
+    if (named) check.fail_value(fmt::format("dim {} appears twice in {}", dims[i], dims.to_string()));
+    named = true;
   }
   return reduced;
 }
@@ -90,9 +92,8 @@ Tensor sum(const Tensor& input, const Dims& dims, bool keepdim) {
   Tensor total = sum_dims(input, reduced);
   if (total.shares_storage_with(input)) total = no_grad([&] { return input.clone(); });
   Tensor out = total.reshape(without(input.shape(), reduced, keepdim));
-  return record("sum", out, {input}, [kept, shape = input.shape()](const Tensor& grad) {
-    return Gradient(repeat_to(grad, kept, shape));
-  });
+  return record("sum", out, {input},
+                [kept, shape = input.shape()](const Tensor& grad) { return Gradient(repeat_to(grad, kept, shape)); });
 }
 
 Tensor mean(const Tensor& input) { return mean(input, {}, false); }

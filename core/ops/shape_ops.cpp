@@ -33,14 +33,15 @@ Tensor reshape(const Tensor& input, const Shape& shape) {
   }
   if (open >= 0) {
     if (known == 0) {
-      check.fail_shape(fmt::format("-1 in shape {} is ambiguous: the other extents have a zero among them", shape.to_string()));
+      check.fail_shape(
+          fmt::format("-1 in shape {} is ambiguous: the other extents have a zero among them", shape.to_string()));
     }
     wanted[open] = input.numel() / known;
     known *= wanted[open];
   }
   if (known != input.numel()) {
-    check.fail_shape(fmt::format("input {} has {} elements, shape {} does not", input.shape().to_string(), input.numel(),
-                                 shape.to_string()));
+    check.fail_shape(fmt::format("input {} has {} elements, shape {} does not", input.shape().to_string(),
+                                 input.numel(), shape.to_string()));
   }
   const detail::TensorState& state = *input.state();
   return record("reshape", detail::make_view(state.storage, state.offset, wanted, state.dtype), {input},
@@ -67,7 +68,8 @@ namespace {
 // The elements [start, start + length) of a dimension, as a strided part of the whole.
 StridedView part_of(const Tensor& whole, int dim, std::int64_t start, std::int64_t length) {
   StridedView part = strided_view(whole);
-  part.data = static_cast<char*>(part.data) + static_cast<std::size_t>(start * part.strides[dim]) * item_size(whole.dtype());
+  part.data =
+      static_cast<char*>(part.data) + static_cast<std::size_t>(start * part.strides[dim]) * item_size(whole.dtype());
   part.extents[dim] = length;
   return part;
 }
@@ -86,7 +88,8 @@ Tensor narrow(const Tensor& input, int dim, std::int64_t start, std::int64_t len
                                  input.shape().to_string(), extent));
   }
   if (length < 0 || length > extent - from) {
-    check.fail_value(fmt::format("start {} and length {} leave dimension {} of {}", start, length, d, input.shape().to_string()));
+    check.fail_value(
+        fmt::format("start {} and length {} leave dimension {} of {}", start, length, d, input.shape().to_string()));
   }
   Shape shape = input.shape();
   shape[d] = length;
@@ -177,7 +180,9 @@ Tensor cat(std::span<const Tensor> tensors, int dim) {
                 });
 }
 
-Tensor cat(std::initializer_list<Tensor> tensors, int dim) { return cat(std::span(tensors.begin(), tensors.size()), dim); }
+Tensor cat(std::initializer_list<Tensor> tensors, int dim) {
+  return cat(std::span(tensors.begin(), tensors.size()), dim);
+}
 
 Tensor stack(std::span<const Tensor> tensors, int dim) {
   const OpCheck check("stack");

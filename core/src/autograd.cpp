@@ -95,7 +95,8 @@ void attach_node(Node* node, std::size_t node_bytes, const char* op, std::span<c
         throw ValueError(fmt::format("record: output {} of {} is already on the tape", i, op));
       }
       if (!is_floating(state->dtype)) {
-        throw DTypeError(fmt::format("record: output {} of {} is {}, which has no gradient", i, op, name_of(state->dtype)));
+        throw DTypeError(
+            fmt::format("record: output {} of {} is {}, which has no gradient", i, op, name_of(state->dtype)));
       }
       state->node = node;
       state->output_index = static_cast<std::uint16_t>(i);
@@ -151,12 +152,12 @@ namespace {
 
 void check_fits(const Shape& got, DType got_dtype, const Shape& shape, DType dtype, const char* op) {
   if (got != shape) {
-    throw ShapeError(fmt::format("backward of {}: the gradient has shape {}, but the tensor has {}", op, got.to_string(),
-                                 shape.to_string()));
+    throw ShapeError(fmt::format("backward of {}: the gradient has shape {}, but the tensor has {}", op,
+                                 got.to_string(), shape.to_string()));
   }
   if (got_dtype != dtype) {
-    throw DTypeError(
-        fmt::format("backward of {}: the gradient is {}, but the tensor is {}", op, name_of(got_dtype), name_of(dtype)));
+    throw DTypeError(fmt::format("backward of {}: the gradient is {}, but the tensor is {}", op, name_of(got_dtype),
+                                 name_of(dtype)));
   }
 }
 
@@ -373,9 +374,10 @@ void Tensor::backward(const Tensor& gradient) const {
   if (!defined()) throw ValueError("backward: the tensor is undefined");
   if (!gradient.defined()) throw ValueError("backward: the gradient is undefined");
   if (!requires_grad()) {
-    throw ValueError(fmt::format("backward: the tensor of shape {} does not require a gradient: no op on the tape made it "
-                                 "(double backward is not supported)",
-                                 shape().to_string()));
+    throw ValueError(
+        fmt::format("backward: the tensor of shape {} does not require a gradient: no op on the tape made it "
+                    "(double backward is not supported)",
+                    shape().to_string()));
   }
   detail::check_fits(gradient, shape(), dtype(), "the whole graph");
   const NoGrad guard;
@@ -391,7 +393,8 @@ void Tensor::backward(const Tensor& gradient) const {
       Queue::abandon(node);
       for (int i = 0; i < node->edge_count; ++i) {
         if (node->edges[i].node != nullptr && !node->edges[i].node->queued) {
-          for (int k = 0; k < node->edges[i].node->output_count; ++k) node->edges[i].node->outputs[k].gradient = Tensor();
+          for (int k = 0; k < node->edges[i].node->output_count; ++k)
+            node->edges[i].node->outputs[k].gradient = Tensor();
         }
       }
       throw;

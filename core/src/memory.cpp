@@ -120,8 +120,9 @@ void* system_allocate(std::size_t bytes) {
 
 [[noreturn]] void throw_out_of_memory(std::size_t bytes) {
   const MemoryStats stats = memory_stats();
-  throw OutOfMemory(fmt::format("out of memory: {} bytes wanted, {} in use by tensors and graphs, {} held from the system",
-                                bytes, stats.bytes_in_use, stats.bytes_from_system));
+  throw OutOfMemory(
+      fmt::format("out of memory: {} bytes wanted, {} in use by tensors and graphs, {} held from the system", bytes,
+                  stats.bytes_in_use, stats.bytes_from_system));
 }
 
 }  // namespace

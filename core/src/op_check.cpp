@@ -80,8 +80,8 @@ void OpCheck::throw_dtype(const char* argument, const Tensor& tensor, const char
 
 void OpCheck::throw_dtypes_differ(const char* argument, const Tensor& tensor, const char* other_argument,
                                   const Tensor& other) const {
-  fail_dtype(fmt::format("{} is {}, but {} is {}", argument, name_of(tensor.dtype()), other_argument,
-                         name_of(other.dtype())));
+  fail_dtype(
+      fmt::format("{} is {}, but {} is {}", argument, name_of(tensor.dtype()), other_argument, name_of(other.dtype())));
 }
 
 void OpCheck::throw_rank(const char* argument, const Tensor& tensor, int rank) const {
@@ -93,8 +93,7 @@ void OpCheck::throw_shape(const char* argument, const Tensor& tensor, const Shap
 }
 
 void OpCheck::throw_devices_differ(const Tensor& a, const Tensor& b) const {
-  throw DeviceError(
-      fmt::format("{}: tensors on {} and {}", op_, a.device().to_string(), b.device().to_string()));
+  throw DeviceError(fmt::format("{}: tensors on {} and {}", op_, a.device().to_string(), b.device().to_string()));
 }
 
 }  // namespace embergrad

@@ -52,7 +52,8 @@ class Printer {
       largest = std::max(largest, std::abs(value));
       smallest = std::min(smallest, std::abs(value));
     }
-    style_ = {is_integer(tensor.dtype()), largest >= 1e5 || (largest > 0 && (largest < 1e-4 || largest / smallest > 1e8))};
+    style_ = {is_integer(tensor.dtype()),
+              largest >= 1e5 || (largest > 0 && (largest < 1e-4 || largest / smallest > 1e8))};
     for (const double value : values) width_ = std::max(width_, number_text(value, style_).size());
   }
 
@@ -75,9 +76,7 @@ class Printer {
     for (int d = 0; d < position.rank(); ++d) flat = flat * tensor_.shape()[d] + position[d];
     return values_at(flat);
   }
-  [[nodiscard]] double values_at(std::int64_t flat) const {
-    return tensor_.reshape({-1})[flat].item();
-  }
+  [[nodiscard]] double values_at(std::int64_t flat) const { return tensor_.reshape({-1})[flat].item(); }
 
   [[nodiscard]] std::string write(const Shape& position, std::size_t indent) {
     const int d = position.rank();
@@ -93,7 +92,8 @@ class Printer {
         if (innermost && !wrap) {
           text += " ";
         } else {
-          text += std::string(innermost ? 1 : static_cast<std::size_t>(tensor_.dim() - d - 1), '\n') + std::string(indent + 1, ' ');
+          text += std::string(innermost ? 1 : static_cast<std::size_t>(tensor_.dim() - d - 1), '\n') +
+                  std::string(indent + 1, ' ');
           on_line = 0;
         }
       }

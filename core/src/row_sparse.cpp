@@ -124,9 +124,7 @@ RowSparse RowSparse::plus(const RowSparse& other) const {
     throw ShapeError(fmt::format("RowSparse::plus: rows of a [{}, {}] table and of a [{}, {}] table", rows(), dim(),
                                  other.rows(), other.dim()));
   }
-  return no_grad([&] {
-    return from_rows(cat({indices(), other.indices()}), cat({values(), other.values()}), rows());
-  });
+  return no_grad([&] { return from_rows(cat({indices(), other.indices()}), cat({values(), other.values()}), rows()); });
 }
 
 RowSparse RowSparse::scaled(double factor) const {
@@ -166,13 +164,15 @@ Gradient::Gradient(RowSparse rows)
     : rows_(std::allocate_shared<RowSparse>(detail::PoolAllocator<RowSparse>(), std::move(rows))) {}
 
 const Tensor& Gradient::dense() const {
-  if (!defined()) throw ValueError("grad: there is no gradient; has backward run, and did the loss depend on this tensor?");
+  if (!defined())
+    throw ValueError("grad: there is no gradient; has backward run, and did the loss depend on this tensor?");
   if (rows_ != nullptr) throw ValueError("grad: the gradient is sparse; use rows(), or to_dense()");
   return dense_;
 }
 
 const RowSparse& Gradient::rows() const {
-  if (!defined()) throw ValueError("grad: there is no gradient; has backward run, and did the loss depend on this tensor?");
+  if (!defined())
+    throw ValueError("grad: there is no gradient; has backward run, and did the loss depend on this tensor?");
   if (!is_sparse()) throw ValueError("grad: the gradient is dense; use dense()");
   return *rows_;
 }

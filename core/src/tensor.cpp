@@ -113,8 +113,9 @@ StridedView broadcast_view(const Tensor& tensor, const Shape& shape) {
 void begin_change(const char* op, const Tensor& tensor) {
   if (!tensor.defined()) throw ValueError(fmt::format("{}: the tensor is undefined", op));
   if (grad_enabled() && tensor.requires_grad()) {
-    throw ValueError(fmt::format("{}: a tensor of shape {} that requires a gradient can't be changed in place outside no_grad",
-                                 op, tensor.shape().to_string()));
+    throw ValueError(
+        fmt::format("{}: a tensor of shape {} that requires a gradient can't be changed in place outside no_grad", op,
+                    tensor.shape().to_string()));
   }
   ++tensor.state()->storage->version;
 }
@@ -132,7 +133,8 @@ Tensor borrow(void* data, DType dtype, const Shape& shape, std::shared_ptr<void>
   storage->block_bytes = header_bytes;
   storage->data = data;
   storage->bytes = static_cast<std::size_t>(shape.numel()) * item_size(dtype);
-  storage->extras = new StorageExtras{{}, owner != nullptr ? std::move(owner) : std::shared_ptr<void>(data, [](void*) {})};
+  storage->extras =
+      new StorageExtras{{}, owner != nullptr ? std::move(owner) : std::shared_ptr<void>(data, [](void*) {})};
   return make_view(ref, 0, shape, dtype);
 }
 
@@ -197,7 +199,8 @@ std::int64_t Tensor::flat_position(const Shape& position) const {
   for (int d = 0; d < extents.rank(); ++d) {
     const std::int64_t i = position[d] < 0 ? position[d] + extents[d] : position[d];
     if (i < 0 || i >= extents[d]) {
-      throw IndexError(fmt::format("at: position {} of dimension {} is outside shape {}", position[d], d, extents.to_string()));
+      throw IndexError(
+          fmt::format("at: position {} of dimension {} is outside shape {}", position[d], d, extents.to_string()));
     }
     flat = flat * extents[d] + i;
   }
@@ -299,7 +302,8 @@ Tensor& Tensor::set_requires_grad(bool requires_grad) {
     throw ValueError("set_requires_grad: only leaves can be told not to require a gradient; use detach()");
   }
   if (requires_grad && !is_floating(state.dtype)) {
-    throw DTypeError(fmt::format("set_requires_grad: only floating tensors have gradients, not {}", name_of(state.dtype)));
+    throw DTypeError(
+        fmt::format("set_requires_grad: only floating tensors have gradients, not {}", name_of(state.dtype)));
   }
   state_->requires_grad = requires_grad;
   return *this;
@@ -321,7 +325,8 @@ Tensor Tensor::mean() const { return embergrad::mean(*this); }
 Tensor Tensor::operator[](std::int64_t i) const {
   if (dim() == 0) throw IndexError("operator[]: the tensor has no dimensions");
   const std::int64_t at = i < 0 ? i + shape()[0] : i;
-  if (at < 0 || at >= shape()[0]) throw IndexError(fmt::format("operator[]: {} is outside shape {}", i, shape().to_string()));
+  if (at < 0 || at >= shape()[0])
+    throw IndexError(fmt::format("operator[]: {} is outside shape {}", i, shape().to_string()));
   return narrow(*this, 0, at, 1).reshape(shape().slice(1, dim()));
 }
 
@@ -332,7 +337,8 @@ Tensor empty(const Shape& shape, TensorOptions options) {
   for (const std::int64_t extent : shape) {
     if (extent < 0) throw ShapeError(fmt::format("a shape has no negative extents: {}", shape.to_string()));
     if (__builtin_mul_overflow(count, extent == 0 ? 1 : extent, &count) || count > (std::int64_t{1} << 45)) {
-      throw OutOfMemory(fmt::format("out of memory: a tensor of shape {} ({}) was wanted", shape.to_string(), name_of(options.dtype)));
+      throw OutOfMemory(fmt::format("out of memory: a tensor of shape {} ({}) was wanted", shape.to_string(),
+                                    name_of(options.dtype)));
     }
   }
   return detail::make_view(
@@ -351,7 +357,8 @@ Tensor ones(const Shape& shape, TensorOptions options) { return full(shape, 1, o
 Tensor zeros_like(const Tensor& like) { return zeros(like.shape(), like.options()); }
 
 Tensor arange(Scalar start, Scalar end, Scalar step, TensorOptions options) {
-  if (step.value() == 0 || !std::isfinite(step.value())) throw ValueError(fmt::format("arange: step is {}", step.value()));
+  if (step.value() == 0 || !std::isfinite(step.value()))
+    throw ValueError(fmt::format("arange: step is {}", step.value()));
   if (!std::isfinite(start.value()) || !std::isfinite(end.value())) {
     throw ValueError(fmt::format("arange: start is {} and end is {}", start.value(), end.value()));
   }

@@ -32,10 +32,10 @@ struct Storage : Shared {
 // buffer for the next backward.
 struct GradientSlot {
   Gradient gradient;
-  Tensor spare;                        // zeros, shaped like the leaf
-  std::vector<std::int64_t> touched;   // rows of `gradient` that may be non-zero
+  Tensor spare;                       // zeros, shaped like the leaf
+  std::vector<std::int64_t> touched;  // rows of `gradient` that may be non-zero
   bool touched_known = false;
-  std::uint64_t version_at_add = 0;    // of the gradient's storage: a foreign change voids `touched`
+  std::uint64_t version_at_add = 0;  // of the gradient's storage: a foreign change voids `touched`
 };
 
 // One input of a node: nothing, another node's output, or a leaf. Counted.

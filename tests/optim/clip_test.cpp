@@ -24,7 +24,7 @@ using eg::test::says;
 
 namespace {
 
-const double nan = std::numeric_limits<double>::quiet_NaN();
+const double not_a_number = std::numeric_limits<double>::quiet_NaN();
 const double infinity = std::numeric_limits<double>::infinity();
 
 Tensor with_grad(const Tensor& grad) {
@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(a_parameter_given_twice_counts_once) {
 
 BOOST_AUTO_TEST_CASE(non_finite_norms) {
   const Tensor with_inf = with_grad(eg::tensor({infinity, 1.0}));
-  const Tensor with_nan = with_grad(eg::tensor({nan, 1.0}));
+  const Tensor with_nan = with_grad(eg::tensor({not_a_number, 1.0}));
   for (const double p : {2.0, 1.0, 3.0, infinity}) {
     BOOST_CHECK_EXCEPTION(clip_grad_norm({with_inf}, 1, p, true), eg::ValueError, says({"clip_grad_norm", "inf"}));
     BOOST_CHECK_EXCEPTION(clip_grad_norm({with_nan}, 1, p, true), eg::ValueError, says({"clip_grad_norm", "nan"}));
@@ -106,9 +106,9 @@ BOOST_AUTO_TEST_CASE(nothing_to_clip) {
 }
 
 BOOST_AUTO_TEST_CASE(values) {
-  const Tensor p = with_grad(eg::tensor({-3.0, -.5, 0.0, .5, 3.0, nan, infinity}));
+  const Tensor p = with_grad(eg::tensor({-3.0, -.5, 0.0, .5, 3.0, not_a_number, infinity}));
   clip_grad_value({p, leaf(eg::ones({1}))}, 1);
-  BOOST_TEST(equal_to("clipped", p.grad().dense(), eg::tensor({-1.0, -.5, 0.0, .5, 1.0, nan, 1.0})));
+  BOOST_TEST(equal_to("clipped", p.grad().dense(), eg::tensor({-1.0, -.5, 0.0, .5, 1.0, not_a_number, 1.0})));
   clip_grad_value({}, 1);
 }
 
@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(sparse_gradients_are_clipped_too) {
 // A table's gradient remembers which rows were touched; clipping must not break what the next backward adds to.
 BOOST_AUTO_TEST_CASE(a_table_starts_from_zeros_after_clipping) {
   eg::nn::Embedding embedding(6, 2);
-  for (const double scale : {1.0, nan, 1.0}) {
+  for (const double scale : {1.0, not_a_number, 1.0}) {
     eg::sum(embedding(eg::tensor({1, 4})) * scale).backward();
     clip_grad_norm({embedding.weight}, .5);
     embedding.weight.zero_grad();
@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(a_table_starts_from_zeros_after_clipping) {
 BOOST_AUTO_TEST_CASE(refusals) {
   const Tensor p = with_grad(eg::ones({2}));
   BOOST_CHECK_EXCEPTION(clip_grad_norm({p}, -1), eg::ValueError, says({"max_norm", "-1"}));
-  BOOST_CHECK_EXCEPTION(clip_grad_norm({p}, nan), eg::ValueError, says({"max_norm"}));
+  BOOST_CHECK_EXCEPTION(clip_grad_norm({p}, not_a_number), eg::ValueError, says({"max_norm"}));
   BOOST_CHECK_EXCEPTION(clip_grad_norm({p}, 1, 0), eg::ValueError, says({"norm_type", "0"}));
   BOOST_CHECK_EXCEPTION(clip_grad_value({p}, -1), eg::ValueError, says({"clip_value", "-1"}));
   BOOST_CHECK_EXCEPTION(clip_grad_norm({p, Tensor()}, 1), eg::ValueError, says({"parameter 1", "undefined"}));

@@ -1,6 +1,7 @@
 #include <embergrad/optim/optimizer.hpp>
 
 #include <boost/test/unit_test.hpp>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <sstream>

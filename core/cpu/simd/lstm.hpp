@@ -7,10 +7,10 @@ EMBERGRAD_HD void lstm_cell_units(T* __restrict gates, const T* __restrict bias,
 // The four blocks don't overlap.
 #pragma GCC ivdep
   for (std::int64_t j = 0; j < hidden; ++j) {
-    const rules::LstmGates<T> gate =
-        with_bias ? rules::lstm_gates(zi[j] + bias[j], zf[j] + bias[hidden + j], zg[j] + bias[2 * hidden + j],
-                                      zo[j] + bias[3 * hidden + j])
-                  : rules::lstm_gates(zi[j], zf[j], zg[j], zo[j]);
+    const rules::LstmGates<T> gate = with_bias
+                                         ? rules::lstm_gates(zi[j] + bias[j], zf[j] + bias[hidden + j],
+                                                             zg[j] + bias[2 * hidden + j], zo[j] + bias[3 * hidden + j])
+                                         : rules::lstm_gates(zi[j], zf[j], zg[j], zo[j]);
     const T cell = rules::lstm_cell(gate, c_before[j]);
     const T squashed = rules::tanh(cell);
     zi[j] = gate.i;

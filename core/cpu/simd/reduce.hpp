@@ -80,7 +80,7 @@ static void sum_rows_loop(const T* in, std::int64_t count, std::int64_t stride, 
 }
 
 template <class T>
-static void sum_gathered_rows_loop(const T* in, const std::int64_t* places, std::int64_t count, std::int64_t width, T* out,
-                                   bool accumulate) {
+static void sum_gathered_rows_loop(const T* in, const std::int64_t* places, std::int64_t count, std::int64_t width,
+                                   T* out, bool accumulate) {
   sum_rows_in_blocks(count, width, out, accumulate, GatheredRows<T>{in, places, width});
 }

@@ -22,8 +22,8 @@ struct GradcheckOptions {
   std::vector<Tensor> masks = {};
   /// Inputs with more elements than this are checked along random directions instead of element by element.
   std::int64_t full_limit = 4096;
-  int directions = 3;      ///< how many of them
-  std::uint64_t seed = 7;  ///< of the directions and of the weights that make one number of the outputs
+  int directions = 3;            ///< how many of them
+  std::uint64_t seed = 7;        ///< of the directions and of the weights that make one number of the outputs
   bool throw_on_failure = true;  ///< false: tell by the result
 };
 

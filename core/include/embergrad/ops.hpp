@@ -129,8 +129,8 @@ enum class Reduction : std::uint8_t { none, mean, sum };
 
 /// Options of `nll_loss`.
 struct NllLossOptions {
-  Tensor weight = {};                 ///< (classes): weight of each class; undefined: all 1
-  std::int64_t ignore_index = -100;   ///< targets that count for nothing
+  Tensor weight = {};                     ///< (classes): weight of each class; undefined: all 1
+  std::int64_t ignore_index = -100;       ///< targets that count for nothing
   Reduction reduction = Reduction::mean;  ///< mean divides by the weights of the targets that count
 };
 
@@ -140,10 +140,10 @@ struct NllLossOptions {
 
 /// Options of `cross_entropy`.
 struct CrossEntropyOptions {
-  Tensor weight = {};                ///< as in NllLossOptions
-  std::int64_t ignore_index = -100;  ///< as in NllLossOptions
+  Tensor weight = {};                     ///< as in NllLossOptions
+  std::int64_t ignore_index = -100;       ///< as in NllLossOptions
   Reduction reduction = Reduction::mean;  ///< as in NllLossOptions
-  double label_smoothing = 0.0;      ///< ε in [0, 1]: (1-ε) of the target, ε spread over all classes
+  double label_smoothing = 0.0;           ///< ε in [0, 1]: (1-ε) of the target, ε spread over all classes
 };
 
 /// nll_loss(log_softmax(logits)) in one op; shapes and targets as there. Targets are class indices.
@@ -209,9 +209,9 @@ struct LstmResult {
 
 /// How sequences of different lengths are packed: rows of a packed tensor by step, longest sequence first.
 struct PackingPlan {
-  std::vector<std::int64_t> batch_sizes;   ///< sequences alive at each step
-  std::vector<std::int64_t> order;         ///< order[k]: which sequence stands at place k; ties keep their order
-  Tensor pack;    ///< int64 (Σ lengths): row of the padded tensor, seen as (T·B, …) or (B·T, …), for each packed row
+  std::vector<std::int64_t> batch_sizes;  ///< sequences alive at each step
+  std::vector<std::int64_t> order;        ///< order[k]: which sequence stands at place k; ties keep their order
+  Tensor pack;  ///< int64 (Σ lengths): row of the padded tensor, seen as (T·B, …) or (B·T, …), for each packed row
   Tensor unpack;  ///< int64 (T·B) or (B·T): packed row for each padded place, -1 past a sequence's end
 };
 

@@ -61,8 +61,8 @@ class Gradient {
  public:
   /// No gradient.
   Gradient() = default;
-  Gradient(Tensor dense) : dense_(std::move(dense)) {}                                      // NOLINT: a gradient is one
-  Gradient(RowSparse rows);                                                                 // NOLINT: or the other
+  Gradient(Tensor dense) : dense_(std::move(dense)) {}  // NOLINT: a gradient is one
+  Gradient(RowSparse rows);                             // NOLINT: or the other
   /// A dense gradient that is given as rows: what a table gets that is not `sparse`. It becomes dense where it
   /// arrives, and the table remembers which rows were touched, so that dropping it costs what was touched.
   [[nodiscard]] static Gradient dense_rows(RowSparse rows);

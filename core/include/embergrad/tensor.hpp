@@ -98,8 +98,7 @@ struct TensorOptions {
 class Scalar {
  public:
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Scalar(T value)  // NOLINT(google-explicit-constructor): `x * 2` must work
+  requires std::is_arithmetic_v<T> Scalar(T value)  // NOLINT(google-explicit-constructor): `x * 2` must work
       : value_(static_cast<double>(value)), is_integer_(std::is_integral_v<T>) {}
   [[nodiscard]] double value() const { return value_; }
   [[nodiscard]] bool is_integer() const { return is_integer_; }
@@ -282,19 +281,19 @@ void append(std::vector<T>& all, std::initializer_list<T> row, std::size_t width
 
 /// A rank-0 tensor: `tensor(2.5)` is float32, `tensor(2)` int64, as in PyTorch.
 template <class T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 [[nodiscard]] Tensor tensor(T value, TensorOptions options = {detail::literal_dtype<T>, {}}) {
   return detail::from_literals(std::vector<T>{value}, {}, options);
 }
 /// `tensor({1.0, 2.0})`: numbers in the source, float32 or int64 unless options say otherwise.
 template <class T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 [[nodiscard]] Tensor tensor(std::initializer_list<T> values, TensorOptions options = {detail::literal_dtype<T>, {}}) {
   return detail::from_literals(std::vector<T>(values), {static_cast<std::int64_t>(values.size())}, options);
 }
 /// `tensor({{1, 2}, {3, 4}})`. ShapeError if the rows differ in length.
 template <class T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 [[nodiscard]] Tensor tensor(std::initializer_list<std::initializer_list<T>> rows,
                             TensorOptions options = {detail::literal_dtype<T>, {}}) {
   std::vector<T> all;
@@ -305,7 +304,7 @@ template <class T>
 }
 /// `tensor({{{1, 2}, {3, 4}}})`.
 template <class T>
-  requires std::is_arithmetic_v<T>
+requires std::is_arithmetic_v<T>
 [[nodiscard]] Tensor tensor(std::initializer_list<std::initializer_list<std::initializer_list<T>>> blocks,
                             TensorOptions options = {detail::literal_dtype<T>, {}}) {
   std::vector<T> all;
@@ -315,10 +314,10 @@ template <class T>
     if (block.size() != height) detail::throw_ragged(height, block.size());
     for (const auto& row : block) detail::append(all, row, width);
   }
-  return detail::from_literals(all,
-                               {static_cast<std::int64_t>(blocks.size()), static_cast<std::int64_t>(height),
-                                static_cast<std::int64_t>(width)},
-                               options);
+  return detail::from_literals(
+      all,
+      {static_cast<std::int64_t>(blocks.size()), static_cast<std::int64_t>(height), static_cast<std::int64_t>(width)},
+      options);
 }
 /// Copies the elements of a span, keeping their type. ShapeError unless their number is the shape's.
 template <class T>

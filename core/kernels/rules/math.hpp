@@ -16,7 +16,7 @@ EMBERGRAD_HD float exp(float x) {
   constexpr float ln2_high = 0.693359375F;
   constexpr float ln2_low = -2.12194440e-4F;
   constexpr float shift = 12582912.0F;
-  const float low = x < -103.97F ? -103.97F : x;        // NaN stays
+  const float low = x < -103.97F ? -103.97F : x;  // NaN stays
   const float in_range = low > 88.73F ? 88.73F : low;
   const float shifted = in_range * log2e + shift;
   const float n = shifted - shift;

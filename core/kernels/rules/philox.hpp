@@ -88,10 +88,14 @@ EMBERGRAD_HD SinCos sin_cos_of_turn(double u) {
   c = c * z - 1.0 / 2.0;
   c = c * z + 1.0;
   switch (quarter & 3) {
-    case 0: return {s, c};
-    case 1: return {c, -s};
-    case 2: return {-s, -c};
-    default: return {-c, s};
+    case 0:
+      return {s, c};
+    case 1:
+      return {c, -s};
+    case 2:
+      return {-s, -c};
+    default:
+      return {-c, s};
   }
 }
 

@@ -38,8 +38,8 @@ struct FromPretrainedOptions {
 /// @endcode
 class Embedding : public Module {
  public:
-  /// ValueError for a negative size or for sparse, IndexError for a padding_idx outside the table, ShapeError for a weight
-  /// of another shape, DTypeError if it is not floating.
+  /// ValueError for a negative size or for sparse, IndexError for a padding_idx outside the table, ShapeError for a
+  /// weight of another shape, DTypeError if it is not floating.
   explicit Embedding(const EmbeddingOptions& options, Generator& generator = default_generator());
   Embedding(std::int64_t num_embeddings, std::int64_t embedding_dim, Generator& generator = default_generator())
       : Embedding(EmbeddingOptions{.num_embeddings = num_embeddings, .embedding_dim = embedding_dim}, generator) {}

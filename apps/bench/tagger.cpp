@@ -1,0 +1,136 @@
+#include <fmt/format.h>
+
+#include <embergrad/embergrad.hpp>
+#include <embergrad/text/batches.hpp>
+#include <embergrad/text/conllu.hpp>
+#include <embergrad/text/vocabulary.hpp>
+#include <utility>
+
+#include "measure.hpp"
+#include "workloads.hpp"
+
+namespace embergrad::bench {
+namespace {
+
+struct Tagger : nn::Module {
+  nn::Embedding emb;
+  nn::LSTM lstm;
+  nn::Linear out;
+
+  Tagger(int64_t words, int64_t tags)
+      : emb(words, 100), lstm({.input_size = 100, .hidden_size = 128, .bidirectional = true}), out(256, tags) {}
+
+  void members(nn::Visitor& visit) override {
+    visit("emb", emb);
+    visit("lstm", lstm);
+    visit("out", out);
+  }
+  [[nodiscard]] nn::PackedSequence forward(const nn::PackedSequence& words) const {
+    return out(lstm(emb(words)).output);
+  }
+};
+
+/// The treebank as numbers.
+struct Data {
+  text::Corpus train;
+  text::Corpus dev;
+  text::Vocabulary words;
+  text::Vocabulary tags;
+
+  explicit Data(const std::string& directory)
+      : train(text::read_conllu(directory + "/train.conllu")),
+        dev(text::read_conllu(directory + "/dev.conllu")),
+        words(text::Vocabulary::of_words(train, {.min_count = 2})),
+        tags(text::Vocabulary::of_tags(train)) {}
+};
+
+/// Batches that are kept, as building them is no part of what is measured.
+struct Pool {
+  std::vector<text::Batch> batches;
+  int64_t tokens = 0;
+
+  void add(text::Batch batch) {
+    tokens += batch.word_count;
+    batches.push_back(std::move(batch));
+  }
+  [[nodiscard]] double size() const { return static_cast<double>(batches.size()); }
+  [[nodiscard]] std::string unit() const { return fmt::format("batch of 32 (mean of {})", batches.size()); }
+  [[nodiscard]] double tokens_per_s(const nlohmann::ordered_json& result) const {
+    return static_cast<double>(tokens) / size() / result["median"].get<double>();
+  }
+};
+
+nlohmann::ordered_json train(const Settings& settings) {
+  constexpr std::size_t most_batches = 40;
+  const Data data(settings.ewt);
+  Pool pool;
+  for (const auto& batch : text::batches(data.train, data.words, data.tags, {.sentences = 32, .seed = 1, .epoch = 1})) {
+    pool.add(batch);
+    if (pool.batches.size() == most_batches) break;
+  }
+  manual_seed(1);
+  Tagger model(data.words.size(), data.tags.size());
+  optim::Adam optimizer(model.parameters(), {.lr = 1e-3});
+  const auto loss_of = [&](const text::Batch& batch) {
+    return nn::cross_entropy(model.forward(batch.words), batch.tags);
+  };
+  const auto first_loss = [&] { return no_grad([&] { return loss_of(pool.batches.front()).item(); }); };
+  const auto weight_sum = [&] { return no_grad([&] { return sum(model.out.weight.to(DType::float64)).item(); }); };
+
+  const double loss_before = first_loss();
+  auto result =
+      measure({.repeat = settings.repeat, .units = pool.size(), .warm_up_seconds = 0, .check = weight_sum}, [&] {
+        for (const text::Batch& batch : pool.batches) {
+          optimizer.zero_grad();
+          loss_of(batch).backward();
+          optimizer.step();
+        }
+      });
+  result["unit"] = pool.unit();
+  result["tokens_per_s"] = pool.tokens_per_s(result);
+  result["tokens"] = pool.tokens;
+  result["vocab"] = data.words.size();
+  result["tags"] = data.tags.size();
+  // Of the first batch: that training trains.
+  result["loss_before"] = loss_before;
+  result["loss_after"] = first_loss();
+  return result;
+}
+
+nlohmann::ordered_json infer(const Settings& settings) {
+  const Data data(settings.ewt);
+  Pool pool;
+  for (const auto& batch :
+       text::batches(data.dev, data.words, data.tags, {.sentences = 32, .shuffle = false, .sort_all = true})) {
+    pool.add(batch);
+  }
+  manual_seed(1);
+  const Tagger model(data.words.size(), data.tags.size());
+  int64_t correct = 0;
+
+  auto result = measure({.repeat = settings.repeat,
+                         .units = pool.size(),
+                         .warm_up_seconds = 0,
+                         .check = [&] { return static_cast<double>(correct); }},
+                        [&] {
+                          const NoGrad guard;
+                          for (const text::Batch& batch : pool.batches) {
+                            correct += nn::accuracy(model.forward(batch.words), batch.tags).correct;
+                          }
+                        });
+  result["unit"] = pool.unit();
+  result["tokens_per_s"] = pool.tokens_per_s(result);
+  result["tokens"] = pool.tokens;
+  return result;
+}
+
+}  // namespace
+
+std::vector<Workload> tagger() {
+  return {
+      {.name = "tagger_train/packed", .reads_ewt = true, .run = train},
+      {.name = "tagger_infer/packed", .reads_ewt = true, .run = infer},
+  };
+}
+
+}  // namespace embergrad::bench

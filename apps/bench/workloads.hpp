@@ -1,0 +1,33 @@
+/// @file
+/// The workloads, one source file per family. What each one is, to the last number, stands in docs/benchmarks.md.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace embergrad::bench {
+
+/// What the command line tells a workload.
+struct Settings {
+  int64_t repeat = 7;    ///< groups of steps
+  std::string ewt = {};  ///< directory of the treebank, for the workloads that read it
+};
+
+/// One case of a family, named `family/case` as the peers' script names it.
+struct Workload {
+  std::string name;
+  bool reads_ewt = false;
+  std::function<nlohmann::ordered_json(const Settings&)> run = {};  ///< what `measure` gives, `unit` and extras
+};
+
+/// 1000 tiny ops in a row and their backward: what an op costs beside its work.
+[[nodiscard]] std::vector<Workload> op_overhead();
+/// A tagger of six hidden units, one sentence at a time.
+[[nodiscard]] std::vector<Workload> tagger_tutorial();
+/// A tagger of a real treebank, 32 sentences at a time: training and evaluation.
+[[nodiscard]] std::vector<Workload> tagger();
+
+}  // namespace embergrad::bench

@@ -1,0 +1,74 @@
+/// @file
+/// What the program can do: one function a command, which returns the exit status and throws embergrad::Error.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model.hpp"
+
+namespace tagger {
+
+enum class OptimizerKind { adam, adamw, sgd };
+
+/// `train`. What is not given has a default that depends on something else.
+struct TrainOptions {
+  static constexpr int64_t usual_epochs = 5;
+  static constexpr int64_t usual_batch = 32;
+  static constexpr int64_t sample_epochs = 15;  ///< with the embedded corpus, as sample_batch
+  static constexpr int64_t sample_batch = 8;
+  static constexpr double adam_lr = 1e-3;
+  static constexpr double sgd_lr = 0.1;
+  static constexpr double adamw_weight_decay = 1e-2;
+
+  std::vector<std::string> train = {};  ///< none: the embedded corpus
+  std::optional<std::string> dev = {};
+  std::optional<double> dev_fraction = {};
+  std::optional<std::string> test = {};
+  int64_t min_count = 2;
+
+  std::string model = "tagger.safetensors";
+  bool force = false;
+  bool quiet = false;
+
+  NetworkOptions network = {};
+  Initialisation initialisation = Initialisation::own;
+
+  std::optional<int64_t> epochs = {};
+  std::optional<int64_t> batch = {};
+  uint64_t seed = 1;
+  OptimizerKind optimizer = OptimizerKind::adam;
+  std::optional<double> lr = {};
+  std::optional<double> momentum = {};
+  std::optional<double> weight_decay = {};
+  std::optional<double> clip = {};
+  int64_t patience = 0;
+  std::optional<int> threads = {};
+};
+int train(const TrainOptions& options);
+
+/// `eval`
+struct EvalOptions {
+  std::string model;
+  std::string file;
+  std::optional<int> threads = {};
+};
+int eval(const EvalOptions& options);
+
+enum class Format { conllu, text };
+
+/// `tag`
+struct TagOptions {
+  std::string model;
+  std::string file = "-";
+  Format format = Format::conllu;
+  std::optional<std::string> output = {};  ///< none: standard output
+  bool force = false;
+  bool quiet = false;
+  std::optional<int> threads = {};
+};
+int tag(const TagOptions& options);
+
+}  // namespace tagger

@@ -1,0 +1,52 @@
+#include <embergrad/report/progress.hpp>
+#include <embergrad/text/conllu.hpp>
+#include <embergrad/text/plain_text.hpp>
+#include <iostream>
+#include <sstream>
+
+#include "commands.hpp"
+#include "files.hpp"
+
+namespace tagger {
+namespace {
+
+namespace eg = embergrad;
+
+eg::text::Corpus read(const TagOptions& options) {
+  std::string bytes = read_input(options.file);
+  const std::string name = name_of_input(options.file);
+  if (options.format == Format::text) return eg::text::parse_text(std::move(bytes), name);
+  return eg::text::parse_conllu(std::move(bytes), name, {.purpose = eg::text::Purpose::tag});
+}
+
+}  // namespace
+
+int tag(const TagOptions& options) {
+  if (options.output) check_output(*options.output, options.force);
+  if (options.threads) eg::set_num_threads(*options.threads);
+  Tagger tagger = load_tagger(options.model);
+  const eg::text::Corpus corpus = read(options);
+
+  std::optional<eg::report::Progress> progress;
+  if (!options.quiet) {
+    progress.emplace(eg::report::ProgressOptions{.label = "tagged", .total = corpus.word_count(), .unit = "words"});
+  }
+  const std::vector<std::vector<std::string>> tags = tag(tagger, corpus, [&](int64_t words) {
+    if (progress) progress->advance(words);
+  });
+  if (progress) progress->finish(count(corpus.size(), "sentence"));
+
+  const auto write = options.format == Format::text ? eg::text::write_text : eg::text::write_conllu;
+  if (options.output) {
+    std::ostringstream text;
+    write(text, corpus, tags);
+    write_file(*options.output, text.view());
+  } else {
+    write(std::cout, corpus, tags);
+    std::cout.flush();
+    if (!std::cout) throw eg::IoError("standard output: cannot write");
+  }
+  return 0;
+}
+
+}  // namespace tagger
