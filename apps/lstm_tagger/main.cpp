@@ -1,15 +1,19 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <embergrad/error.hpp>
 #include <exception>
 #include <limits>
-#include <map>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "commands.hpp"
 #include "files.hpp"
@@ -57,6 +61,24 @@ CLI::Validator not_negative() {
   return number<double>("a number from 0 up", [](double value) { return value >= 0 && std::isfinite(value); });
 }
 
+/// One of some names, each of which stands for a value of an enum.
+template <class Enum>
+CLI::Validator one_of(std::vector<std::pair<std::string, Enum>> names) {
+  return CLI::Validator(
+      [names = std::move(names)](std::string& text) -> std::string {
+        std::string all;
+        for (const auto& [name, value] : names) {
+          if (text == name) {
+            text = std::to_string(static_cast<int>(value));
+            return {};
+          }
+          all += (all.empty() ? "" : ", ") + name;
+        }
+        return fmt::format("{} is none of {}", tagger::shown(text), all);
+      },
+      "");
+}
+
 [[noreturn]] void refuse(const std::string& option, const std::string& reason) {
   throw CLI::ValidationError(option, reason);
 }
@@ -65,22 +87,58 @@ bool ends_with_any(const std::string& text, std::initializer_list<const char*> e
   return std::any_of(endings.begin(), endings.end(), [&](const char* ending) { return text.ends_with(ending); });
 }
 
+// --- help
+
+/// CLI11's layout without its doubled blank lines, and with descriptions broken to fit a terminal.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(name_width); }
+
+  std::string make_group(std::string group, bool is_positional, std::vector<const CLI::Option*> options) const override {
+    std::string text = "\n" + group + ":\n";
+    for (const CLI::Option* option : options) text += make_option(option, is_positional);
+    return text;
+  }
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
+    std::string text = CLI::Formatter::make_help(app, std::move(name), mode);
+    for (std::size_t at = 0; (at = text.find("\n\n\n", at)) != std::string::npos;) text.erase(at, 1);
+    return text;
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::istringstream words(option->get_description());
+    std::string text;
+    std::size_t column = 0;
+    for (std::string word; words >> word;) {
+      const bool fits = column == 0 || column + 1 + word.size() <= line_width - name_width;
+      if (column > 0) text += fits ? " " : "\n";
+      column = fits && column > 0 ? column + 1 + word.size() : word.size();
+      text += word;
+    }
+    return text;
+  }
+
+ private:
+  static constexpr std::size_t name_width = 26;
+  static constexpr std::size_t line_width = 80;
+};
+
 // --- commands
 
 void add_threads(CLI::App& command, std::optional<int>& threads, const char* group) {
   command.add_option("--threads", threads, "Threads to use (all processors)")
-      ->check(whole<1, 1024>())
+      ->transform(whole<1, 1024>())
       ->type_name("N")
       ->group(group);
 }
 
-void add_train(CLI::App& app, tagger::TrainOptions& o, int& status) {
+void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int& status) {
   using tagger::TrainOptions;
   CLI::App& c = *app.add_subcommand("train", "Train a tagger from CoNLL-U files");
   c.footer(
-      "After each epoch the model is measured on the development sentences; the best one is kept in the model file.\n"
-      "Ctrl-C stops after the present batch and keeps the best so far.\n\n"
-      "  embergrad-tagger train                                  on the embedded sentences, to see it work\n"
+      "\nDefaults stand in brackets. After each epoch the model is measured on the dev\n"
+      "sentences; the best one is kept in the model file. Ctrl-C stops after the present\n"
+      "batch and keeps the best so far; a second Ctrl-C ends the program at once.\n\n"
+      "  embergrad-tagger train\n"
       "  embergrad-tagger train --train a.conllu --dev b.conllu --model m.safetensors");
 
   const char* group = "Data";
@@ -93,12 +151,12 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, int& status) {
   CLI::Option* fraction =
       c.add_option("--dev-fraction", o.dev_fraction,
                    "Without --dev: share of the training sentences, drawn by --seed, to set aside for that; 0: none (0.1)")
-          ->check(share())
+          ->transform(share())
           ->type_name("X")
           ->group(group);
   c.add_option("--test", o.test, "Sentences to measure the best model on at the end")->type_name("FILE")->group(group);
   c.add_option("--min-count", o.min_count, "Words seen less often share the vector of unknown words (2)")
-      ->check(whole<1>())
+      ->transform(whole<1>())
       ->type_name("N")
       ->group(group);
 
@@ -110,29 +168,27 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, int& status) {
   group = "Network";
   constexpr int64_t widest = tagger::NetworkOptions::most_width;
   c.add_option("--embedding-dim", o.network.embedding_dim, "Size of word vectors (100)")
-      ->check(whole<1, widest>())
+      ->transform(whole<1, widest>())
       ->type_name("N")
       ->group(group);
   c.add_option("--hidden", o.network.hidden, "Size of the LSTM's state in each direction (128)")
-      ->check(whole<1, widest>())
+      ->transform(whole<1, widest>())
       ->type_name("N")
       ->group(group);
   c.add_option("--layers", o.network.layers, "Layers of the LSTM (1)")
-      ->check(whole<1, tagger::NetworkOptions::most_layers>())
+      ->transform(whole<1, tagger::NetworkOptions::most_layers>())
       ->type_name("N")
       ->group(group);
-  c.add_flag("!--unidirectional", o.network.bidirectional, "Read left to right only")->group(group);
+  c.add_flag("--unidirectional", unidirectional, "Read left to right only")->group(group);
   c.add_option("--dropout", o.network.dropout,
                "Share of elements dropped from word vectors, between layers and from the LSTM's output (0)")
-      ->check(share())
+      ->transform(share())
       ->type_name("P")
       ->group(group);
   c.add_option("--init", o.initialisation,
                "How weights start: default (Glorot, forget gates open) or pytorch (as its layers do) (default)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, tagger::Initialisation>{
-                                              {"default", tagger::Initialisation::own},
-                                              {"pytorch", tagger::Initialisation::pytorch}})
-                      .description(""))
+      ->transform(one_of<tagger::Initialisation>(
+          {{"default", tagger::Initialisation::own}, {"pytorch", tagger::Initialisation::pytorch}}))
       ->type_name("NAME")
       ->group(group);
 
@@ -140,51 +196,50 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, int& status) {
   c.add_option("--epochs", o.epochs,
                fmt::format("Times to go through the training sentences ({}; embedded corpus: {})",
                            TrainOptions::usual_epochs, TrainOptions::sample_epochs))
-      ->check(whole<1>())
+      ->transform(whole<1>())
       ->type_name("N")
       ->group(group);
   c.add_option("--batch", o.batch,
                fmt::format("Sentences per step ({}; embedded corpus: {})", TrainOptions::usual_batch,
                            TrainOptions::sample_batch))
-      ->check(whole<1>())
+      ->transform(whole<1>())
       ->type_name("N")
       ->group(group);
   c.add_option("--optimizer", o.optimizer, "adam, adamw or sgd (adam)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, tagger::OptimizerKind>{
-                                              {"adam", tagger::OptimizerKind::adam},
-                                              {"adamw", tagger::OptimizerKind::adamw},
-                                              {"sgd", tagger::OptimizerKind::sgd}})
-                      .description(""))
+      ->transform(one_of<tagger::OptimizerKind>({{"adam", tagger::OptimizerKind::adam},
+                                             {"adamw", tagger::OptimizerKind::adamw},
+                                             {"sgd", tagger::OptimizerKind::sgd}}))
       ->type_name("NAME")
       ->group(group);
   c.add_option("--lr", o.lr, fmt::format("Learning rate ({}; sgd: {})", TrainOptions::adam_lr, TrainOptions::sgd_lr))
-      ->check(positive())
+      ->transform(positive())
       ->type_name("X")
       ->group(group);
   CLI::Option* momentum = c.add_option("--momentum", o.momentum, "Momentum, for sgd (0)")
-                              ->check(share())
+                              ->transform(share())
                               ->type_name("X")
                               ->group(group);
   c.add_option("--weight-decay", o.weight_decay,
                fmt::format("Pull of the weights towards 0 (0; adamw: {})", TrainOptions::adamw_weight_decay))
-      ->check(not_negative())
+      ->transform(not_negative())
       ->type_name("X")
       ->group(group);
   c.add_option("--clip", o.clip, "Largest norm of the gradient, which is scaled down to it (no limit)")
-      ->check(positive())
+      ->transform(positive())
       ->type_name("X")
       ->group(group);
   c.add_option("--patience", o.patience, "Stop after so many epochs without a better dev accuracy; 0: never (0)")
-      ->check(whole<0>())
+      ->transform(whole<0>())
       ->type_name("N")
       ->group(group);
   c.add_option("--seed", o.seed, "Starts all random numbers; the same seed gives the same model (1)")
-      ->check(any_seed())
+      ->transform(any_seed())
       ->type_name("N")
       ->group(group);
   add_threads(c, o.threads, group);
 
-  c.callback([&o, &status, dev, fraction, momentum] {
+  c.callback([&o, &status, &unidirectional, dev, fraction, momentum] {
+    o.network.bidirectional = !unidirectional;
     if (o.train.empty() && *dev) refuse("--dev", "needs --train; the embedded corpus has its own");
     if (o.train.empty() && *fraction) refuse("--dev-fraction", "needs --train; the embedded corpus has its own");
     if (*dev && *fraction) refuse("--dev-fraction", "not together with --dev");
@@ -207,18 +262,16 @@ void add_eval(CLI::App& app, tagger::EvalOptions& o, int& status) {
 void add_tag(CLI::App& app, tagger::TagOptions& o, int& status) {
   CLI::App& c = *app.add_subcommand("tag", "Tag the words of a file");
   c.footer(
-      "CoNLL-U comes back with the tag column filled and everything else as it was. Text, one sentence a line and\n"
-      "words separated by spaces, comes back as word/TAG.\n\n"
+      "\nCoNLL-U comes back with the tag column filled and everything else as it was.\n"
+      "Text, one sentence a line and words separated by spaces, comes back as word/TAG.\n\n"
       "  embergrad-tagger tag --model m.safetensors in.conllu > out.conllu\n"
-      "  echo 'The rain stopped .' | embergrad-tagger tag --model m.safetensors --format text");
+      "  echo 'It rains .' | embergrad-tagger tag --model m.safetensors --format text");
   c.add_option("--model", o.model, "Model file that train wrote")->required()->type_name("FILE");
   c.add_option("file", o.file, "File to tag; - or none is standard input")->type_name("FILE");
   CLI::Option* format =
       c.add_option("--format", o.format,
                    "conllu or text (by the file's name: .conllu, .conll, .txt; needed where that does not tell)")
-          ->transform(CLI::CheckedTransformer(std::map<std::string, tagger::Format>{{"conllu", tagger::Format::conllu},
-                                                                                     {"text", tagger::Format::text}})
-                          .description(""))
+          ->transform(one_of<tagger::Format>({{"conllu", tagger::Format::conllu}, {"text", tagger::Format::text}}))
           ->type_name("NAME");
   CLI::Option* output =
       c.add_option("--output", o.output, "File to write (standard output)")->type_name("FILE");
@@ -254,20 +307,22 @@ int main(int argc, char** argv) try {
   CLI::App app("Part-of-speech tagging with a bidirectional LSTM", program);
   app.set_version_flag("--version", std::string(program) + " " EMBERGRAD_VERSION, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.failure_message(CLI::FailureMessage::simple);
-  app.get_formatter()->column_width(28);
-  app.footer("embergrad-tagger COMMAND --help tells more.");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.footer("\nembergrad-tagger COMMAND --help tells more.");
 
   int status = 0;
   tagger::TrainOptions train;
   tagger::EvalOptions eval;
   tagger::TagOptions tag;
-  add_train(app, train, status);
+  bool unidirectional = false;
+  add_train(app, train, unidirectional, status);
   add_eval(app, eval, status);
   add_tag(app, tag, status);
   try {
     app.parse(argc, argv);
+    if (app.get_subcommands().empty()) return fail(bad_usage, "a command is missing: train, eval or tag; see --help");
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
     return fail(bad_usage, error.what());

@@ -31,6 +31,7 @@ using eg::text::TaggingReport;
 using eg::text::Vocabulary;
 
 constexpr double default_dev_fraction = 0.1;
+constexpr int64_t special_words = 2;  // padding and the unknown word
 
 // --- what depends on other options
 
@@ -161,7 +162,7 @@ std::string unknown_rate(const Corpus& corpus, const Vocabulary& words) {
   const auto unknown =
       std::count_if(all.begin(), all.end(), [&](const eg::text::Word& word) { return !words.contains(word.form); });
   return fmt::format("{:.2f}%, {} of {}", 100.0 * static_cast<double>(unknown) / static_cast<double>(all.size()),
-                     unknown, count(corpus.word_count(), "word"));
+                     unknown, all.size());
 }
 
 std::string list_of(const Vocabulary& tags) {
@@ -306,18 +307,16 @@ class Training {
 void introduce(const TrainOptions& options, const Plan& plan, const Data& data, const Tagger& tagger) {
   for (const std::string& line : data.found) fmt::print("{}\n", line);
   const bool has_dev = !data.dev.empty();
-  const int64_t known = tagger.words.size() - 2;
-  fmt::print("vocabulary  {} of {} that training has{}\n", known, count(types_of(data.train), "form"),
-             options.min_count > 1 ? fmt::format(", each seen {} times or more", options.min_count) : "");
-  fmt::print("unknown     {} of {}\n", unknown_rate(has_dev ? data.dev : data.train, tagger.words),
-             has_dev ? "the dev part" : "the training part");
-  fmt::print("tags        {}\n", list_of(tagger.tags));
   const NetworkOptions& network = tagger.options;
-  fmt::print("network     {} parameters: embedding {}, {} {}LSTM {}{}, {}\n", parameter_count(tagger),
-             network.embedding_dim, network.layers > 1 ? fmt::format("{} layers of", network.layers) : "",
-             network.bidirectional ? "bidirectional " : "", network.hidden,
-             network.dropout > 0 ? fmt::format(", dropout {}", network.dropout) : "", "linear");
-  fmt::print("training    {}, batches of {}, {} with lr {}, seed {}, {}\n\n", count(plan.epochs, "epoch"),
+  fmt::print("vocabulary  {} seen {} or more in training, of {}\n", count(tagger.words.size() - special_words, "form"),
+             count(options.min_count, "time"), types_of(data.train));
+  fmt::print("unknown     {} {} words are not in it\n", unknown_rate(has_dev ? data.dev : data.train, tagger.words),
+             has_dev ? "dev" : "training");
+  fmt::print("tags        {}\n", list_of(tagger.tags));
+  fmt::print("network     embedding {}, {}LSTM {} in {}{}: {} parameters\n", network.embedding_dim,
+             network.bidirectional ? "bidirectional " : "", network.hidden, count(network.layers, "layer"),
+             network.dropout > 0 ? fmt::format(", dropout {}", network.dropout) : "", parameter_count(tagger));
+  fmt::print("training    {}, batches of {}, {} with learning rate {}, seed {}, {}\n\n", count(plan.epochs, "epoch"),
              count(plan.batch, "sentence"), name_of(options.optimizer), plan.lr, options.seed,
              count(eg::num_threads(), "thread"));
 }

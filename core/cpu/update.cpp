@@ -1,10 +1,10 @@
 #include "kernels/update.hpp"
 
 #include <cmath>
-#include <vector>
 
 #include "cpu/parallel.hpp"
 #include "cpu/simd.hpp"
+#include "src/memory_pool.hpp"
 
 namespace embergrad {
 namespace {
@@ -105,12 +105,14 @@ void run(OnCpu, const NormTerms& request) {
     *request.result = terms_of(0, size);
     return;
   }
-  std::vector<double> partial(static_cast<std::size_t>((size + chunk - 1) / chunk));
+  const std::int64_t chunks = (size + chunk - 1) / chunk;
+  const detail::Scratch<double> partial(chunks);
   cpu::parallel_chunks(size, chunk, [&](std::int64_t begin, std::int64_t end) {
-    partial[static_cast<std::size_t>(begin / chunk)] = terms_of(begin, end);
+    partial[begin / chunk] = terms_of(begin, end);
   });
   double total = 0;
-  for (const double terms : partial) {
+  for (std::int64_t i = 0; i < chunks; ++i) {
+    const double terms = partial[i];
     if (!std::isinf(request.p)) {
       total += terms;
     } else if (terms > total || std::isnan(terms)) {

@@ -226,7 +226,7 @@ LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_siz
   for (const Tensor& parameter : parameters) inputs.emplace_back(parameter);
   if (detail::any_requires_grad(inputs)) {
     layer.data = Saved(data);
-    layer.output = Saved(outputs[0].detach());
+    layer.output = Saved(outputs[0]);
     layer.h_0 = Saved(h_0);
     layer.c_0 = Saved(c_0);
     for (const Tensor& parameter : parameters) layer.parameters.emplace_back(parameter);

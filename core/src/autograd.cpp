@@ -29,9 +29,10 @@ NoGrad::~NoGrad() { recording = before_; }
 
 // --- Saved
 
-// A handle to an op's result would own the op's node, and the node this closure: so results are saved detached.
+// A handle to an op's result would own the op's node, and the node this closure; and at this moment a result has no node
+// yet. So only parameters, which never get one, are kept as they are.
 Saved::Saved(const Tensor& tensor)
-    : tensor_(!tensor.defined() || tensor.state()->node == nullptr ? tensor : tensor.detach()),
+    : tensor_(!tensor.defined() || (tensor.requires_grad() && tensor.is_leaf()) ? tensor : tensor.detach()),
       version_(tensor.defined() ? tensor.version() : 0) {}
 
 void Saved::throw_changed() const {

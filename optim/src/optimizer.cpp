@@ -137,9 +137,9 @@ void Optimizer::prepare(std::size_t index) {
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     const Tensor& slot = entry.slots[s];
     Tensor& spare = entry.spares[s];
-    if (!needs_slot(entry.group, s)) {
-      spare = {};
-    } else if (!slot.defined()) {
+    spare = {};
+    if (!needs_slot(entry.group, s)) continue;
+    if (!slot.defined()) {
       spare = zeros_like(parameter);
     } else if (slot.shape() != parameter.shape()) {
       throw ShapeError(fmt::format("{} has shape {}, but its {} has {}", place(), parameter.shape().to_string(),
@@ -147,8 +147,6 @@ void Optimizer::prepare(std::size_t index) {
     } else if (slot.dtype() != parameter.dtype() || slot.device() != parameter.device()) {
       // The parameter was converted or moved; its state follows.
       spare = slot.to(parameter.dtype()).to(parameter.device());
-    } else {
-      spare = {};
     }
   }
 }

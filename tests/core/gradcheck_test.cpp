@@ -117,8 +117,7 @@ BOOST_AUTO_TEST_CASE(large_inputs_are_checked_along_directions) {
   };
   BOOST_TEST(eg::gradcheck(counted, {leaf({100, 10})}, options).ok);
   BOOST_TEST(calls == 1 + 2 * 3);
-  const auto result =
-      eg::gradcheck([](const Inputs& in) { return square(in[0], 1.0, 1); }, {leaf({100, 10})}, options);
+  const auto result = eg::gradcheck([](const Inputs& in) { return square(in[0], 1.0, 1); }, {leaf({100, 10})}, options);
   BOOST_TEST(!result.ok);
   BOOST_TEST(holds(result.message, "along random direction 0 of seed 7"), result.message);
 
@@ -168,6 +167,26 @@ BOOST_AUTO_TEST_CASE(inputs_are_left_as_they_were) {
                         {x}),
                     std::runtime_error);
   untouched("threw");
+}
+
+BOOST_AUTO_TEST_CASE(one_element_moves_at_a_time) {
+  const Inputs inputs = {leaf({2, 2}), leaf({3}, 4)};
+  const Inputs start = {inputs[0].detach().clone(), inputs[1].detach().clone()};
+  std::vector<int> moved;
+  const auto watched = [&](const Inputs& in) {
+    int count = 0;
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      const auto now = in[i].to_vector<double>();
+      const auto before = start[i].to_vector<double>();
+      for (std::size_t j = 0; j < now.size(); ++j) count += now[j] != before[j];
+    }
+    moved.push_back(count);
+    return in[0].sum() * in[1].sum();
+  };
+  BOOST_TEST(eg::gradcheck(watched, inputs).ok);
+  std::vector<int> expected(1 + 2 * 7, 1);
+  expected[0] = 0;
+  BOOST_TEST(moved == expected, boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(captured_parameters_are_moved_too) {

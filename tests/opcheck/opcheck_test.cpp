@@ -95,6 +95,28 @@ BOOST_AUTO_TEST_CASE(an_input_without_influence_gets_zeros) {
   BOOST_TEST(eg::test::equal_to("gradient", got.tensors.at("grad.weight_hh_l0"), eg::zeros({4, 1})));
 }
 
+BOOST_AUTO_TEST_CASE(packed_sequences_come_back_as_long_as_the_longest) {
+  const auto run = [](const std::vector<std::int64_t>& lengths, const eg::Tensor& gradient) {
+    return run_case(make_case(
+        R"({"op": "lstm", "args": {"hidden_size": 1, "bias": false, "enforce_sorted": false}, "requires_grad": ["input"]})",
+        {{"input", eg::ones({4, 2, 1})},
+         {"weight_ih_l0", eg::ones({4, 1})},
+         {"weight_hh_l0", eg::ones({4, 1})},
+         {"lengths", eg::tensor(lengths)},
+         {"grad_output.output", gradient}}));
+  };
+  const auto got = run({1, 3}, eg::ones({3, 2, 1}));
+  BOOST_TEST_REQUIRE(!got.is_error(), got.error_message);
+  BOOST_TEST((got.tensors.at("output.output").shape() == eg::Shape{3, 2, 1}));
+  const auto& grad = got.tensors.at("grad.input");
+  BOOST_TEST((grad.shape() == eg::Shape{4, 2, 1}));
+  BOOST_TEST(grad.at({2, 1, 0}) != 0.0);
+  BOOST_TEST(grad.at({1, 0, 0}) == 0.0);
+  BOOST_TEST(grad.at({3, 1, 0}) == 0.0);
+  BOOST_TEST(run({1, 5}, eg::ones({4, 2, 1})).error_class == "ValueError");
+  BOOST_TEST(run({}, eg::ones({4, 2, 1})).error_class == "ShapeError");
+}
+
 BOOST_AUTO_TEST_CASE(what_is_not_known_is_unsupported) {
   const auto x = eg::tensor({1.0});
   BOOST_TEST(error_of(R"({"op": "fold"})") == "Unsupported");

@@ -1,7 +1,7 @@
 // One number under Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019).
 #pragma once
 
-#include <math.h>
+#include <math.h>  // NOLINT(modernize-deprecated-headers): the C functions alone, no templates
 
 #include "kernels/host_device.hpp"
 #include "kernels/rules/sgd.hpp"
@@ -11,8 +11,8 @@ namespace embergrad::rules {
 EMBERGRAD_HD float root(float x) { return ::sqrtf(x); }
 EMBERGRAD_HD double root(double x) { return ::sqrt(x); }
 // The larger one; a NaN on either side stays.
-EMBERGRAD_HD float larger(float a, float b) { return (b > a) | (b != b) ? b : a; }
-EMBERGRAD_HD double larger(double a, double b) { return (b > a) | (b != b) ? b : a; }
+EMBERGRAD_HD float larger(float a, float b) { return ((b > a) | (b != b)) ? b : a; }
+EMBERGRAD_HD double larger(double a, double b) { return ((b > a) | (b != b)) ? b : a; }
 
 // What step t of Adam multiplies by.
 template <class T>
