@@ -45,7 +45,7 @@ struct TrainOptions {
   std::optional<double> weight_decay = {};
   std::optional<double> clip = {};
   int64_t patience = 0;
-  std::optional<int> threads = {};
+  int threads = 1;
 };
 int train(const TrainOptions& options);
 
@@ -53,7 +53,7 @@ int train(const TrainOptions& options);
 struct EvalOptions {
   std::string model;
   std::string file;
-  std::optional<int> threads = {};
+  int threads = 1;
 };
 int eval(const EvalOptions& options);
 
@@ -67,7 +67,7 @@ struct TagOptions {
   std::optional<std::string> output = {};  ///< none: standard output
   bool force = false;
   bool quiet = false;
-  std::optional<int> threads = {};
+  int threads = 1;
 };
 int tag(const TagOptions& options);
 

@@ -14,7 +14,7 @@ namespace tagger {
 
 int eval(const EvalOptions& options) {
   namespace eg = embergrad;
-  if (options.threads) eg::set_num_threads(*options.threads);
+  eg::set_num_threads(options.threads);
   Tagger tagger = load_tagger(options.model);
   const eg::text::Corpus corpus = eg::text::parse_conllu(read_input(options.file), name_of_input(options.file));
 
@@ -29,8 +29,7 @@ int eval(const EvalOptions& options) {
   }
 
   eg::report::Progress progress({.label = "evaluated", .total = corpus.word_count(), .unit = "words"});
-  const eg::text::TaggingReport report =
-      evaluate(tagger, corpus, [&](int64_t words) { progress.advance(words); });
+  const eg::text::TaggingReport report = evaluate(tagger, corpus, [&](int64_t words) { progress.advance(words); });
   progress.finish(count(corpus.size(), "sentence"));
   std::cout << report << std::flush;
   if (!std::cout) throw eg::IoError("standard output: cannot write");

@@ -30,7 +30,8 @@ inline constexpr std::string_view standard_input = "-";
 /// has the name already, unless `force`. So a long run does not end in front of a closed door.
 void check_output(const std::string& path, bool force);
 
-/// Puts `bytes` under `path` whole or not at all: written to a temporary file beside it, synced, renamed. Throws IoError.
+/// Puts `bytes` under `path` whole or not at all: written to a temporary file beside it, synced, renamed. Throws
+/// IoError.
 void write_file(const std::string& path, std::string_view bytes);
 
 }  // namespace tagger

@@ -94,7 +94,8 @@ class HelpFormatter : public CLI::Formatter {
  public:
   HelpFormatter() { column_width(name_width); }
 
-  std::string make_group(std::string group, bool is_positional, std::vector<const CLI::Option*> options) const override {
+  std::string make_group(std::string group, bool is_positional,
+                         std::vector<const CLI::Option*> options) const override {
     std::string text = "\n" + group + ":\n";
     for (const CLI::Option* option : options) text += make_option(option, is_positional);
     return text;
@@ -124,8 +125,10 @@ class HelpFormatter : public CLI::Formatter {
 
 // --- commands
 
-void add_threads(CLI::App& command, std::optional<int>& threads, const char* group) {
-  command.add_option("--threads", threads, "Threads to use (all processors)")
+// One thread by default: steps of the usual sizes are too short for several to help much, and on a busy machine they
+// wait for each other.
+void add_threads(CLI::App& command, int& threads, const char* group) {
+  command.add_option("--threads", threads, "Threads to use; they change the time, not the result (1)")
       ->transform(whole<1, 1024>())
       ->type_name("N")
       ->group(group);
@@ -147,10 +150,12 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->group(group)
       ->expected(1)
       ->take_all();
-  CLI::Option* dev = c.add_option("--dev", o.dev, "Sentences to measure each epoch on")->type_name("FILE")->group(group);
+  CLI::Option* dev =
+      c.add_option("--dev", o.dev, "Sentences to measure each epoch on")->type_name("FILE")->group(group);
   CLI::Option* fraction =
-      c.add_option("--dev-fraction", o.dev_fraction,
-                   "Without --dev: share of the training sentences, drawn by --seed, to set aside for that; 0: none (0.1)")
+      c.add_option(
+           "--dev-fraction", o.dev_fraction,
+           "Without --dev: share of the training sentences, drawn by --seed, to set aside for that; 0: none (0.1)")
           ->transform(share())
           ->type_name("X")
           ->group(group);
@@ -207,18 +212,16 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->group(group);
   c.add_option("--optimizer", o.optimizer, "adam, adamw or sgd (adam)")
       ->transform(one_of<tagger::OptimizerKind>({{"adam", tagger::OptimizerKind::adam},
-                                             {"adamw", tagger::OptimizerKind::adamw},
-                                             {"sgd", tagger::OptimizerKind::sgd}}))
+                                                 {"adamw", tagger::OptimizerKind::adamw},
+                                                 {"sgd", tagger::OptimizerKind::sgd}}))
       ->type_name("NAME")
       ->group(group);
   c.add_option("--lr", o.lr, fmt::format("Learning rate ({}; sgd: {})", TrainOptions::adam_lr, TrainOptions::sgd_lr))
       ->transform(positive())
       ->type_name("X")
       ->group(group);
-  CLI::Option* momentum = c.add_option("--momentum", o.momentum, "Momentum, for sgd (0)")
-                              ->transform(share())
-                              ->type_name("X")
-                              ->group(group);
+  CLI::Option* momentum =
+      c.add_option("--momentum", o.momentum, "Momentum, for sgd (0)")->transform(share())->type_name("X")->group(group);
   c.add_option("--weight-decay", o.weight_decay,
                fmt::format("Pull of the weights towards 0 (0; adamw: {})", TrainOptions::adamw_weight_decay))
       ->transform(not_negative())
@@ -273,8 +276,7 @@ void add_tag(CLI::App& app, tagger::TagOptions& o, int& status) {
                    "conllu or text (by the file's name: .conllu, .conll, .txt; needed where that does not tell)")
           ->transform(one_of<tagger::Format>({{"conllu", tagger::Format::conllu}, {"text", tagger::Format::text}}))
           ->type_name("NAME");
-  CLI::Option* output =
-      c.add_option("--output", o.output, "File to write (standard output)")->type_name("FILE");
+  CLI::Option* output = c.add_option("--output", o.output, "File to write (standard output)")->type_name("FILE");
   CLI::Option* force = c.add_flag("--force", o.force, "Replace the output file if it is there");
   c.add_flag("--quiet", o.quiet, "Say nothing of progress on standard error");
   add_threads(c, o.threads, "Options");
@@ -286,8 +288,7 @@ void add_tag(CLI::App& app, tagger::TagOptions& o, int& status) {
       } else if (o.file.ends_with(".txt")) {
         o.format = tagger::Format::text;
       } else {
-        refuse("--format", fmt::format("needed, as {} does not tell it",
-                                       tagger::shown(tagger::name_of_input(o.file))));
+        refuse("--format", fmt::format("needed, as {} does not tell it", tagger::shown(tagger::name_of_input(o.file))));
       }
     }
     status = tagger::tag(o);

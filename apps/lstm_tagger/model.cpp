@@ -167,9 +167,8 @@ std::vector<int64_t> starts_of(const Corpus& corpus) {
 // --- LstmTagger
 
 LstmTagger::LstmTagger(const NetworkOptions& options, int64_t words, int64_t tags)
-    : word_embeddings({.num_embeddings = words,
-                       .embedding_dim = options.embedding_dim,
-                       .padding_idx = Vocabulary::pad_id}),
+    : word_embeddings(
+          {.num_embeddings = words, .embedding_dim = options.embedding_dim, .padding_idx = Vocabulary::pad_id}),
       lstm(lstm_options(options)),
       hidden2tag({.in_features = width(options), .out_features = tags}),
       dropout(options.dropout) {}
@@ -187,26 +186,16 @@ eg::nn::PackedSequence LstmTagger::forward(const eg::nn::PackedSequence& sentenc
 
 void LstmTagger::initialise() {
   namespace init = eg::nn::init;
-  static const char* mode = getenv("INIT_MODE");
-  static const double escale = getenv("INIT_E") ? atof(getenv("INIT_E")) : 1.0;
-  static const double fscale = getenv("INIT_F") ? atof(getenv("INIT_F")) : 1.0;
-  const std::string m = mode ? mode : "glorot";
-  const double bound = escale * std::sqrt(3.0 / static_cast<double>(word_embeddings.embedding_dim()));
-  if (m.find('n') != m.npos && false) init::normal(word_embeddings.weight, 0, escale);
-  else init::uniform(word_embeddings.weight, -bound, bound);
+  const double bound = 0.5 * std::sqrt(3.0 / static_cast<double>(word_embeddings.embedding_dim()));
+  init::uniform(word_embeddings.weight, -bound, bound);
   const int64_t hidden = lstm.hidden_size();
-  for (auto& [name, parameter] : lstm.named_parameters()) {
+  for (const auto& [name, parameter] : lstm.named_parameters()) {
     if (parameter.dim() == 2) {
-      if (m.find("gate") != m.npos) {
-        // fan_out of one gate
-        const double b = std::sqrt(6.0 / static_cast<double>(hidden + parameter.size(1)));
-        init::uniform(parameter, -b, b);
-      } else if (m.find("torch") == m.npos) {
-        init::xavier_uniform(parameter);
-      }
+      init::xavier_uniform(parameter);
     } else {
       init::zeros(parameter);
-      if (name.starts_with("bias_ih")) init::constant(eg::narrow(parameter.detach(), 0, hidden, hidden), fscale);
+      // Gates stand in the order i, f, g, o. Each has two biases, which add up; one of them opens the forget gate.
+      if (name.starts_with("bias_ih")) init::ones(eg::narrow(parameter.detach(), 0, hidden, hidden));
     }
   }
   init::xavier_uniform(hidden2tag.weight);
@@ -234,9 +223,9 @@ std::vector<int64_t> predict(Tagger& tagger, const Corpus& corpus, const WordsDo
   tagger.network.eval();
   const std::vector<int64_t> starts = starts_of(corpus);
   std::vector<int64_t> found(static_cast<std::size_t>(corpus.word_count()));
-  for (const Batch& batch : batches(
-           corpus, tagger.words,
-           {.sentences = sentences_at_once, .shuffle = false, .sort_all = true, .most_words = most_words})) {
+  for (const Batch& batch :
+       batches(corpus, tagger.words,
+               {.sentences = sentences_at_once, .shuffle = false, .sort_all = true, .most_words = most_words})) {
     const eg::Tensor best = eg::argmax(tagger.network.forward(batch.words).values(), 1);
     const int64_t* tag = best.data<int64_t>();
     int64_t word = 0;

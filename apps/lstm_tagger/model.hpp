@@ -43,8 +43,10 @@ struct LstmTagger : embergrad::nn::Module {
   /// `words` and `tags` are sizes of vocabularies.
   LstmTagger(const NetworkOptions& options, int64_t words, int64_t tags);
 
-  /// Draws all weights anew in the program's own way, which learns faster from the start than the layers' defaults:
-  /// word vectors and matrices from Glorot's uniform distribution, biases 0, those of forget gates 1.
+  /// Draws all weights anew in the program's own way, which learns faster than the layers' defaults: matrices from
+  /// Glorot's uniform distribution, biases 0, those of forget gates 1, word vectors uniform and of length about 1/2.
+  /// (Half of what Glorot's rule gives a vector; of the scales 1/4, 1/2, 1, 2 it did best on both a large treebank and
+  /// the embedded corpus.)
   void initialise();
 
   void members(embergrad::nn::Visitor& visit) override;

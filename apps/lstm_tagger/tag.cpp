@@ -23,7 +23,7 @@ eg::text::Corpus read(const TagOptions& options) {
 
 int tag(const TagOptions& options) {
   if (options.output) check_output(*options.output, options.force);
-  if (options.threads) eg::set_num_threads(*options.threads);
+  eg::set_num_threads(options.threads);
   Tagger tagger = load_tagger(options.model);
   const eg::text::Corpus corpus = read(options);
 

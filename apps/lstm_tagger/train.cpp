@@ -58,9 +58,12 @@ Plan plan_of(const TrainOptions& options) {
 
 const char* name_of(OptimizerKind kind) {
   switch (kind) {
-    case OptimizerKind::adam: return "Adam";
-    case OptimizerKind::adamw: return "AdamW";
-    case OptimizerKind::sgd: return "SGD";
+    case OptimizerKind::adam:
+      return "Adam";
+    case OptimizerKind::adamw:
+      return "AdamW";
+    case OptimizerKind::sgd:
+      return "SGD";
   }
   return "?";
 }
@@ -123,8 +126,8 @@ void set_aside(Data& data, double fraction, bool asked_for, uint64_t seed) {
   const std::span<const int64_t> sentences = order;
   data.dev = data.train.select(sentences.subspan(cut));
   data.train = data.train.select(sentences.first(cut));
-  data.found.push_back(fmt::format("dev         set aside of these: {}; left for training: {}", counts(data.dev),
-                                   counts(data.train)));
+  data.found.push_back(
+      fmt::format("dev         set aside of these: {}; left for training: {}", counts(data.dev), counts(data.train)));
 }
 
 Data read_data(const TrainOptions& options) {
@@ -194,6 +197,11 @@ class Stopwatch {
   double stopped_ = 0;
 };
 
+/// Losses have few digits before the point, unless training goes astray.
+std::string shown_loss(double loss) {
+  return loss < 1e4 ? fmt::format("loss {:.4f}", loss) : fmt::format("loss {:.3g}", loss);
+}
+
 struct Outcome {
   int64_t best_epoch = 0;  // 0: no epoch was finished
   int64_t best_correct = -1;
@@ -227,9 +235,7 @@ class Training {
   }
 
  private:
-  void save(int64_t epochs_done) const {
-    save_tagger(options_.model, tagger_, history(options_, plan_, epochs_done));
-  }
+  void save(int64_t epochs_done) const { save_tagger(options_.model, tagger_, history(options_, plan_, epochs_done)); }
 
   /// One step; the loss.
   double step(const Batch& batch) {
@@ -259,20 +265,17 @@ class Training {
     tagger_.network.train();
     double loss = 0;
     int64_t words = 0;
-    std::string note;
     for (const Batch& batch : eg::text::batches(data_.train, tagger_.words, tagger_.tags,
                                                 {.sentences = plan_.batch, .seed = options_.seed, .epoch = epoch})) {
       if (interrupted() != 0) return false;
       loss += step(batch) * static_cast<double>(batch.word_count);
       words += batch.word_count;
       if (!progress) continue;
-      note.clear();
-      fmt::format_to(std::back_inserter(note), "loss {:.4f}", loss / static_cast<double>(words));
-      progress->advance(batch.word_count, note);
+      progress->advance(batch.word_count, shown_loss(loss / static_cast<double>(words)));
     }
     watch.stop();
 
-    note = fmt::format("loss {:.4f}", loss / static_cast<double>(words));
+    std::string note = shown_loss(loss / static_cast<double>(words));
     bool best = true;
     if (!data_.dev.empty()) {
       const TaggingReport report = evaluate(tagger_, data_.dev);
@@ -355,8 +358,10 @@ void conclude(const TrainOptions& options, const Plan& plan, const Data& data, c
 
 int stopped(const TrainOptions& options, const Outcome& outcome) {
   if (outcome.best_epoch == 0) {
-    fmt::print(stderr, "embergrad-tagger: interrupted before the end of the first epoch; the weights as they are now are in {}\n",
-               shown(options.model));
+    fmt::print(
+        stderr,
+        "embergrad-tagger: interrupted before the end of the first epoch; the weights as they are now are in {}\n",
+        shown(options.model));
   } else {
     fmt::print(stderr, "embergrad-tagger: interrupted; the best model so far (epoch {}) is in {}\n", outcome.best_epoch,
                shown(options.model));
@@ -368,7 +373,7 @@ int stopped(const TrainOptions& options, const Outcome& outcome) {
 
 int train(const TrainOptions& options) {
   check_output(options.model, options.force);
-  if (options.threads) eg::set_num_threads(*options.threads);
+  eg::set_num_threads(options.threads);
   const Plan plan = plan_of(options);
   const Data data = read_data(options);
   if (options.patience > 0 && data.dev.empty()) {

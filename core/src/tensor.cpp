@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "kernels/launch.hpp"
 #include "kernels/memory.hpp"
@@ -148,6 +149,19 @@ void freeze_row(const Tensor& table, std::int64_t row) {
   auto& rows = storage.extras->frozen_rows;
   const auto place = std::lower_bound(rows.begin(), rows.end(), row);
   if (place == rows.end() || *place != row) rows.insert(place, row);
+}
+
+void adopt(const Tensor& leaf, const Tensor& source) {
+  TensorState& state = *leaf.state();
+  const TensorState& from = *source.state();
+  delete std::exchange(state.slot, nullptr);
+  for (const std::int64_t row : frozen_rows(leaf)) freeze_row(source, row);
+  from.storage->version = std::max(from.storage->version, state.storage->version + 1);
+  state.dtype = from.dtype;
+  state.device = from.device;
+  state.storage = from.storage;
+  state.offset = from.offset;
+  state.data = from.data;
 }
 
 std::span<const std::int64_t> frozen_rows(const Tensor& table) {

@@ -61,22 +61,6 @@ void each_tensor(const Module& module, Body body) {
   each_tensor(const_cast<Module&>(module), std::move(body));
 }
 
-// Replaces each tensor by change(tensor), tied ones by the same.
-void replace_tensors(Module& module, const std::function<Tensor(const Tensor&)>& change) {
-  std::vector<std::pair<Tensor, Tensor>> replaced;
-  each_tensor(module, [&](const std::string&, Tensor& tensor) {
-    const auto known =
-        std::ranges::find_if(replaced, [&](const auto& pair) { return pair.first.state() == tensor.state(); });
-    if (known != replaced.end()) {
-      tensor = known->second;
-      return;
-    }
-    Tensor fresh = change(tensor);
-    replaced.emplace_back(tensor, fresh);
-    tensor = std::move(fresh);
-  });
-}
-
 // A leaf like `like` in what isn't elements.
 Tensor leaf_like(const Tensor& elements, const Tensor& like) {
   Tensor leaf = elements.detach();
@@ -167,8 +151,8 @@ StateDict Module::state_dict() const {
 void Module::load_state_dict(const StateDict& state) { load_into(state_dict(), state); }
 
 Module& Module::to(Device device) {
-  replace_tensors(*this, [&](const Tensor& tensor) {
-    return tensor.device() == device ? tensor : no_grad([&] { return leaf_like(tensor.to(device), tensor); });
+  each_tensor(*this, [&](const std::string&, Tensor& tensor) {
+    if (tensor.device() != device) embergrad::detail::adopt(tensor, no_grad([&] { return tensor.to(device); }));
   });
   return *this;
 }
@@ -177,9 +161,9 @@ Module& Module::to(DType dtype) {
   if (!is_floating(dtype)) {
     throw DTypeError(fmt::format("Module::to: dtype must be floating, but is {}", name_of(dtype)));
   }
-  replace_tensors(*this, [&](const Tensor& tensor) {
-    const bool stays = tensor.dtype() == dtype || !is_floating(tensor.dtype());
-    return stays ? tensor : no_grad([&] { return leaf_like(tensor.to(dtype), tensor); });
+  each_tensor(*this, [&](const std::string&, Tensor& tensor) {
+    if (tensor.dtype() == dtype || !is_floating(tensor.dtype())) return;
+    embergrad::detail::adopt(tensor, no_grad([&] { return tensor.to(dtype); }));
   });
   return *this;
 }
@@ -223,8 +207,18 @@ std::ostream& operator<<(std::ostream& out, const Module& module) {
 }
 
 void detail::unshare(Module& module) {
-  replace_tensors(module,
-                  [](const Tensor& tensor) { return no_grad([&] { return leaf_like(tensor.clone(), tensor); }); });
+  std::vector<std::pair<Tensor, Tensor>> copies;
+  each_tensor(module, [&](const std::string&, Tensor& tensor) {
+    const auto known =
+        std::ranges::find_if(copies, [&](const auto& pair) { return pair.first.state() == tensor.state(); });
+    if (known != copies.end()) {
+      tensor = known->second;
+      return;
+    }
+    const Tensor copy = no_grad([&] { return leaf_like(tensor.clone(), tensor); });
+    copies.emplace_back(tensor, copy);
+    tensor = copy;
+  });
 }
 
 }  // namespace embergrad::nn

@@ -459,7 +459,10 @@ double saturated(double x, double low, double high) {
 }
 
 double converted(double x, DType from, DType to) {
-  if (from == DType::int64 && to == DType::int32) return static_cast<std::int32_t>(static_cast<std::uint32_t>(static_cast<std::int64_t>(x)));
+  if (from == DType::int64 && to == DType::int32) {  // wraps around; the largest int64 is 2^63 as a double
+    const std::int64_t wide = x >= 0x1p63 ? std::numeric_limits<std::int64_t>::max() : static_cast<std::int64_t>(x);
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(wide));
+  }
   switch (to) {
     case DType::float32: return rounded(x, 23, -126, std::numeric_limits<float>::max());
     case DType::float64: return x;

@@ -296,8 +296,8 @@ BOOST_AUTO_TEST_CASE(weights_can_be_tied_by_name) {
 }
 
 BOOST_AUTO_TEST_CASE(refusals) {
-  const auto refused = [](const nn::LSTMOptions& options, std::vector<std::string> parts) {
-    BOOST_CHECK_EXCEPTION(nn::LSTM{options}, eg::ValueError, says(std::move(parts)));
+  const auto refused = [](const nn::LSTMOptions& options, const std::vector<std::string>& parts) {
+    BOOST_CHECK_EXCEPTION(nn::LSTM{options}, eg::ValueError, says(parts));
   };
   refused({.input_size = 0, .hidden_size = 2}, {"LSTM", "input_size", "0"});
   refused({.input_size = 1, .hidden_size = -2}, {"hidden_size", "-2"});

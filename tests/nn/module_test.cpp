@@ -11,6 +11,7 @@
 #include <embergrad/error.hpp>
 #include <embergrad/nn.hpp>
 #include <embergrad/ops.hpp>
+#include <embergrad/optim.hpp>
 
 #include "nn/says.hpp"
 #include "support/compare.hpp"
@@ -160,6 +161,7 @@ BOOST_AUTO_TEST_CASE(models_move_are_assigned_and_live_in_vectors) {
   one.out = nn::Linear(3, 9);  // a part that is replaced is found
   BOOST_TEST(one.state_dict().at("out.weight").size(0) == 9);
   std::vector<Tagger> models;
+  models.reserve(5);  // the sixth makes them move
   for (int i = 0; i < 5; ++i) models.emplace_back();
   models.push_back(two);
   models.erase(models.begin());
@@ -227,6 +229,27 @@ BOOST_AUTO_TEST_CASE(to_converts_floating_tensors_and_keeps_ties) {
   Zoo zoo;
   zoo.to(eg::DType::float64);
   BOOST_TEST((zoo.count.dtype() == eg::DType::int64));
+}
+
+BOOST_AUTO_TEST_CASE(to_reaches_handles_and_optimizers_made_before) {
+  nn::Linear layer(3, 2);
+  const Tensor weight = layer.weight;
+  eg::optim::Adam optimizer(layer.parameters(), {.lr = 0.1});
+  const auto train = [&](eg::DType dtype) {
+    optimizer.zero_grad();
+    layer(eg::ones({1, 3}, {dtype, {}})).sum().backward();
+    optimizer.step();
+  };
+  train(eg::DType::float32);
+  const Tensor before = layer(eg::ones({1, 3}).set_requires_grad()).sum();
+  layer.to(eg::DType::float64);
+  BOOST_TEST((weight.dtype() == eg::DType::float64));
+  BOOST_TEST(weight.state() == layer.weight.state());
+  BOOST_TEST(!weight.grad().defined());
+  BOOST_CHECK_EXCEPTION(before.backward(), eg::Error, says({"linear", "changed in place"}));
+  train(eg::DType::float64);
+  BOOST_TEST((optimizer.state(0, "exp_avg").dtype() == eg::DType::float64));
+  BOOST_TEST(optimizer.state(0, "step").item() == 2.0);
 }
 
 BOOST_AUTO_TEST_CASE(load_takes_what_state_dict_gives) {

@@ -26,7 +26,9 @@ struct Tagger : nn::Module {
     visit("lstm", lstm);
     visit("hidden2tag", hidden2tag);
   }
-  nn::PackedSequence forward(const nn::PackedSequence& words) { return hidden2tag(lstm(word_embeddings(words)).output); }
+  nn::PackedSequence forward(const nn::PackedSequence& words) {
+    return hidden2tag(lstm(word_embeddings(words)).output);
+  }
 };
 
 // What the stored file and the program agree to, relative and absolute: sums in another order, and for parameters after

@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(idle_is_a_step_with_a_gradient_of_zero) {
 
 BOOST_AUTO_TEST_CASE(options_are_validated) {
   Tensor p = leaf(eg::ones({1}));
-  const auto refused = [&](const optim::AdamOptions& o, std::vector<std::string> parts) {
+  const auto refused = [&](const optim::AdamOptions& o, const std::vector<std::string>& parts) {
     BOOST_CHECK_EXCEPTION(Adam({p}, o), eg::ValueError, says(parts));
     BOOST_CHECK_EXCEPTION(AdamW({p}, {o.lr, o.betas, o.eps, o.weight_decay}), eg::ValueError, says(parts));
   };

@@ -147,8 +147,8 @@ BOOST_AUTO_TEST_CASE(load_lists_what_does_not_fit_and_changes_nothing) {
   problem.draw_gradients(0);
   optimizer.step();
   const StateDict before = copied(optimizer.state_dict());
-  const auto refused = [&](const StateDict& state, std::vector<std::string> parts) {
-    BOOST_CHECK_EXCEPTION(optimizer.load_state_dict(state), eg::ValueError, says(std::move(parts)));
+  const auto refused = [&](const StateDict& state, const std::vector<std::string>& parts) {
+    BOOST_CHECK_EXCEPTION(optimizer.load_state_dict(state), eg::ValueError, says(parts));
     check_equal(optimizer.state_dict(), before);
   };
   // (row 46 of the list of PyTorch's surprises, and the type)

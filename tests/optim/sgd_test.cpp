@@ -146,7 +146,7 @@ BOOST_AUTO_TEST_CASE(idle_is_a_step_with_a_gradient_of_zero) {
 
 BOOST_AUTO_TEST_CASE(options_are_validated) {
   Tensor p = leaf(eg::ones({1}));
-  const auto refused = [&](const optim::SGDOptions& options, std::vector<std::string> parts) {
+  const auto refused = [&](const optim::SGDOptions& options, const std::vector<std::string>& parts) {
     BOOST_CHECK_EXCEPTION(SGD({p}, options), eg::ValueError, says(parts));
     SGD good({p});
     BOOST_CHECK_EXCEPTION(good.set_options(0, options), eg::ValueError, says(parts));

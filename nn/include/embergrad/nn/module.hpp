@@ -112,9 +112,10 @@ class Module {
   /// reported together (ValueError or ShapeError), and nothing is changed then.
   void load_state_dict(const StateDict& state);
 
-  /// Moves all tensors. DeviceError if the device is not there.
+  /// Moves all tensors, in all handles on them: optimizers follow. Gradients are dropped. DeviceError if the device is
+  /// not there.
   Module& to(Device device);
-  /// Converts the floating tensors.
+  /// Converts the floating tensors, in all handles on them: optimizers follow. Gradients are dropped.
   Module& to(DType dtype);
   /// Says whether this module and all inside are training (dropout acts) or evaluated.
   Module& train(bool mode = true);

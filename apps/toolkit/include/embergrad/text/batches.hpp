@@ -22,7 +22,8 @@ struct BatchOptions {
   bool sort_all = false;   ///< sort the whole set by length before cutting, for evaluation; needs `shuffle = false`
   int64_t bucket = 1;  ///< sort by length within windows of so many batches before cutting: less padding, less chance
   int64_t most_words = 0;  ///< cut a batch short that would have more words, which bounds memory; 0: no limit
-  bool ignore_unknown_tags = false;  ///< a tag that the vocabulary lacks becomes -100, which losses and metrics leave out
+  bool ignore_unknown_tags =
+      false;  ///< a tag that the vocabulary lacks becomes -100, which losses and metrics leave out
 };
 
 /// The sentences of each batch, as positions in `lengths` (`Corpus::lengths`), each position once. Within a batch the
@@ -34,15 +35,15 @@ struct BatchOptions {
 /// `sort_all` all sentences are sorted (longest first, stable) and cut. No sentence, no batch. A sentence of more than
 /// `most_words` words is a batch of its own.
 ///
-/// Throws ValueError for `sentences` or `bucket` < 1, for `most_words` < 0, for `sort_all` with `shuffle` or with `bucket` > 1, and for a
-/// negative length. O(n log n).
+/// Throws ValueError for `sentences` or `bucket` < 1, for `most_words` < 0, for `sort_all` with `shuffle` or with
+/// `bucket` > 1, and for a negative length. O(n log n).
 [[nodiscard]] std::vector<std::vector<int64_t>> batch_order(std::span<const int64_t> lengths,
                                                             const BatchOptions& options = {});
 
 /// Some sentences as numbers. Sequence i of `words` and `tags` is sentence `sentences[i]` of the corpus.
 struct Batch {
-  nn::PackedSequence words;        ///< ids of the forms, int64
-  nn::PackedSequence tags;         ///< ids of the tags, packed as `words`; undefined where no vocabulary of tags was given
+  nn::PackedSequence words;  ///< ids of the forms, int64
+  nn::PackedSequence tags;   ///< ids of the tags, packed as `words`; undefined where no vocabulary of tags was given
   std::vector<int64_t> sentences;  ///< positions in the corpus
   int64_t word_count = 0;          ///< words of all sentences together
 };

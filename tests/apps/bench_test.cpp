@@ -1,0 +1,131 @@
+// Runs the program embergrad-bench as a user does. Nothing here looks at how long anything took.
+#include <sys/wait.h>
+
+#include <boost/test/unit_test.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "support/temporary_directory.hpp"
+
+namespace {
+
+using embergrad::test::read_bytes;
+using embergrad::test::TemporaryDirectory;
+
+const std::string sample = std::string(EMBERGRAD_TEST_DATA) + "/../../apps/lstm_tagger/sample";
+
+struct Result {
+  int status = -1;
+  std::string out, err, json;
+};
+
+Result run(const std::string& arguments) {
+  const TemporaryDirectory place;
+  const std::string command =
+      "cd '" + place.path().string() + "' && '" EMBERGRAD_BENCH "' " + arguments + " </dev/null >out 2>err";
+  const int status = std::system(command.c_str());
+  BOOST_TEST_REQUIRE(WIFEXITED(status), arguments);
+  Result result{WEXITSTATUS(status), read_bytes(place / "out"), read_bytes(place / "err"), ""};
+  if (std::filesystem::exists(place / "results.json")) result.json = read_bytes(place / "results.json");
+  return result;
+}
+
+bool says(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(bench)
+
+BOOST_AUTO_TEST_CASE(list_names_every_case) {
+  const Result result = run("--list");
+  BOOST_TEST(result.status == 0);
+  const std::vector<std::string> expected = {"op_overhead/fwd",       "op_overhead/const",     "op_overhead/leaf",
+                                             "tagger_tutorial/train", "tagger_tutorial/infer", "tagger_train/packed",
+                                             "tagger_infer/packed"};
+  BOOST_TEST(lines_of(result.out) == expected, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(unknown_names_are_refused_before_anything_runs) {
+  for (const std::string name : {"nope", "op_overhead/nope", "op_overhead/fwd,nope", "'nope*'", "op_over"}) {
+    const Result result = run("--workload " + name + " --json results.json");
+    BOOST_TEST(result.status == 2, name);
+    BOOST_TEST(says(result.err, "nope") != (name == "op_over"), result.err);
+    BOOST_TEST(says(result.err, "--list"), result.err);
+    BOOST_TEST(result.out.empty(), result.out);
+    BOOST_TEST(result.json.empty(), name);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(senseless_options_are_refused) {
+  for (const std::string arguments : {"--threads 0", "--threads two", "--repeat 0", "--nope", "nope"}) {
+    const Result result = run("--workload op_overhead/fwd " + arguments);
+    BOOST_TEST(result.status == 2, arguments);
+    BOOST_TEST(!result.err.empty(), arguments);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(workloads_that_read_the_treebank_ask_for_it) {
+  for (const std::string workload : {"tagger_train", "tagger_infer/packed", "all", "'tagger_*'"}) {
+    const Result missing = run("--workload " + workload);
+    BOOST_TEST(missing.status == 2, workload);
+    for (const char* part : {"--ewt", "train.conllu", "dev.conllu"}) BOOST_TEST(says(missing.err, part), missing.err);
+    const Result empty = run("--ewt . --workload " + workload);
+    BOOST_TEST(empty.status == 2, workload);
+    BOOST_TEST(says(empty.err, "'.' has no train.conllu"), empty.err);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_case_is_measured_and_written_as_json) {
+  const Result result = run("--workload tagger_tutorial/infer --repeat 1 --threads 2 --json results.json");
+  BOOST_TEST(result.status == 0);
+  BOOST_TEST(result.err.empty(), result.err);
+  BOOST_TEST(says(result.out, "tagger_tutorial/infer"), result.out);
+  // What scripts that join our results with a peer's rely on.
+  for (const char* key : {"median", "min", "max", "n", "groups", "warm", "cpu_per_wall", "foreign", "lin", "checksum",
+                          "changed", "unit", "peak_MiB", "threads", "case", "sentences_per_s"}) {
+    BOOST_TEST(says(result.json, '"' + std::string(key) + "\": "), key);
+  }
+  BOOST_TEST(says(result.json, "\"case\": \"tagger_tutorial/infer\""), result.json);
+  BOOST_TEST(says(result.json, "\"threads\": 2"), result.json);
+  BOOST_TEST(says(result.json, "\"groups\": 1"), result.json);
+  BOOST_TEST(says(result.json, "\"changed\": true"), result.json);
+}
+
+BOOST_AUTO_TEST_CASE(a_family_and_a_pattern_select_their_cases) {
+  const Result result = run("--workload tagger_train,'*/infer' --repeat 1 --json results.json --ewt '" + sample + "'");
+  BOOST_TEST(result.status == 0, result.err);
+  for (const char* name : {"tagger_train/packed", "tagger_tutorial/infer"}) BOOST_TEST(says(result.json, name));
+  for (const char* name : {"tagger_infer", "op_overhead", "tutorial/train"}) BOOST_TEST(!says(result.json, name));
+  BOOST_TEST(!says(result.json, "\"changed\": false"), result.json);
+  for (const char* key : {"tokens_per_s", "tokens", "vocab", "tags"}) BOOST_TEST(says(result.json, key));
+}
+
+BOOST_AUTO_TEST_CASE(a_case_that_fails_is_told) {
+  const TemporaryDirectory bad;
+  embergrad::test::write_bytes(bad / "train.conllu", "no CoNLL-U\n\n");
+  embergrad::test::write_bytes(bad / "dev.conllu", "no CoNLL-U\n\n");
+  const Result result =
+      run("--workload tagger_train --repeat 1 --json results.json --ewt '" + bad.path().string() + "'");
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(says(result.out, "FAILED"), result.out);
+  BOOST_TEST(says(result.err, "train.conllu:1:"), result.err);
+  BOOST_TEST(says(result.json, "[]"), result.json);
+}
+
+BOOST_AUTO_TEST_CASE(results_that_cannot_be_written_are_told_at_once) {
+  const Result result = run("--workload op_overhead/fwd --json no/such/place.json");
+  BOOST_TEST(result.status == 1);
+  BOOST_TEST(says(result.err, "no/such/place.json"), result.err);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
