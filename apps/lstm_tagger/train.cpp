@@ -1,5 +1,4 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -9,12 +8,16 @@
 #include <embergrad/text/conllu.hpp>
 #include <embergrad/text/order.hpp>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
+#include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "commands.hpp"
 #include "files.hpp"
@@ -114,7 +117,8 @@ void set_aside(Data& data, double fraction, bool asked_for, uint64_t seed) {
   const int64_t all = data.train.size();
   const auto wanted = static_cast<int64_t>(std::llround(fraction * static_cast<double>(all)));
   if (fraction == 0.0 || (all == 1 && !asked_for)) {
-    data.found.emplace_back("dev         none: the model of the last epoch is kept");
+    data.found.push_back(fmt::format("dev         none{}: the model of the last epoch is kept",
+                                     fraction == 0.0 ? "" : ", as 1 sentence is too few to set some aside"));
     return;
   }
   if (all == 1) throw eg::ValueError("--dev-fraction: of 1 sentence none can be set aside");

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <cstdlib>
@@ -11,10 +12,10 @@
 #include <filesystem>
 #include <functional>
 #include <map>
-#include <regex>
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bad_files.hpp"
@@ -82,20 +83,40 @@ const Trained& trained() {
   return once;
 }
 
-// What stands in the first group of `pattern`.
-std::string found(const std::string& text, const std::string& pattern) {
-  std::smatch match;
-  BOOST_TEST_REQUIRE(std::regex_search(text, match, std::regex(pattern)), pattern << " is not in: " << text);
-  return match[1];
+// The number that follows the first `mark`, and the one before it.
+std::string number_after(const std::string& text, const std::string& mark) {
+  const auto at = text.find(mark);
+  BOOST_TEST_REQUIRE(at != std::string::npos, mark << " is not in: " << text);
+  const auto start = at + mark.size();
+  return text.substr(start, text.find_first_not_of("0123456789.", start) - start);
+}
+std::string number_before(const std::string& text, const std::string& mark) {
+  const auto at = text.find(mark);
+  BOOST_TEST_REQUIRE(at != std::string::npos, mark << " is not in: " << text);
+  const auto start = text.find_last_not_of("0123456789", at - 1) + 1;
+  return text.substr(start, at - start);
 }
 
 // The dev accuracy after each epoch.
 std::vector<double> accuracies(const std::string& out) {
-  const std::regex pattern("dev (0\\.[0-9]{4}|1\\.0000)");
+  const std::string mark = "  dev ";
   std::vector<double> all;
-  for (std::sregex_iterator it(out.begin(), out.end(), pattern), end; it != end; ++it)
-    all.push_back(std::stod((*it)[1]));
+  for (auto at = out.find(mark + "0."); at != std::string::npos; at = out.find(mark + "0.", at + 1)) {
+    all.push_back(std::stod(number_after(out.substr(at), mark)));
+  }
   return all;
+}
+
+// The words and tags of a line of tagged text.
+std::vector<std::pair<std::string, std::string>> tagged_words(const std::string& line) {
+  std::istringstream in(line);
+  std::vector<std::pair<std::string, std::string>> words;
+  for (std::string one; in >> one;) {
+    const auto slash = one.rfind('/');
+    BOOST_TEST_REQUIRE(slash != std::string::npos, one);
+    words.emplace_back(one.substr(0, slash), one.substr(slash + 1));
+  }
+  return words;
 }
 
 // The columns of a line.
@@ -172,7 +193,10 @@ BOOST_AUTO_TEST_CASE(learns_from_the_embedded_corpus) {
   BOOST_TEST(rising[2] > rising[0] + 0.1);
   BOOST_TEST(rising[7] > 0.88);
   // At the end a tagged sentence.
-  BOOST_TEST(std::regex_match(lines_of(training.out).back(), std::regex("(\\S+/[A-Z]+ )+\\S+/PUNCT")));
+  const auto sentence = tagged_words(lines_of(training.out).back());
+  BOOST_REQUIRE(sentence.size() >= 8U);
+  BOOST_TEST(sentence.front().second == "DET");
+  BOOST_TEST(sentence.back().second == "PUNCT");
   // On no terminal there is nothing but plain lines.
   BOOST_TEST(training.out.find('\r') == std::string::npos);
   BOOST_TEST(training.out.find('\x1b') == std::string::npos);
@@ -180,7 +204,7 @@ BOOST_AUTO_TEST_CASE(learns_from_the_embedded_corpus) {
 
 BOOST_AUTO_TEST_CASE(keeps_the_best_and_eval_finds_it_again) {
   const Result& training = trained().training;
-  const std::string best = found(training.out, "best epoch [0-9]+ of 8: dev accuracy ([0-9.]+)");
+  const std::string best = number_after(training.out, " of 8: dev accuracy ");
   const std::vector<double> all = accuracies(training.out);
   BOOST_TEST(std::stod(best) == *std::max_element(all.begin(), all.end()));
 
@@ -253,9 +277,15 @@ BOOST_AUTO_TEST_CASE(text_comes_back_as_word_and_tag) {
   const Result tagged = place.good("tag --model '" + trained().model + "' in.txt");
   const std::vector<std::string> lines = lines_of(tagged.out);
   BOOST_REQUIRE(lines.size() == 3U);
-  BOOST_TEST(std::regex_match(lines[0], std::regex("The/DET wind/[A-Z]+ is/AUX cold/[A-Z]+ \\./PUNCT")), lines[0]);
+  const auto first = tagged_words(lines[0]);
+  const std::vector<std::string> expected = {"The", "wind", "is", "cold", "."};
+  BOOST_REQUIRE(first.size() == expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) BOOST_TEST(first[i].first == expected[i]);
+  BOOST_TEST(first[0].second == "DET");
+  BOOST_TEST(first[2].second == "AUX");
+  BOOST_TEST(first[4].second == "PUNCT");
   BOOST_TEST(lines[1] == "");
-  BOOST_TEST(std::regex_match(lines[2], std::regex("It/PRON rains/[A-Z]+")), lines[2]);
+  BOOST_TEST(lines[2].starts_with("It/PRON rains/"));
   BOOST_TEST(tagged.err.find("2 sentences") != std::string::npos);
   // The name of a pipe tells no format.
   const Result refused = place.run("tag --model '" + trained().model + "'", place / "in.txt");
@@ -284,8 +314,8 @@ BOOST_AUTO_TEST_CASE(nasty_files_to_train_on) {
       if (row.verdict == "accept") {
         BOOST_TEST(got.status == 0);
         BOOST_TEST(fs::exists(place / "m"));
-        BOOST_TEST(found(got.out, ": ([0-9]+) sentence") == row.units);
-        BOOST_TEST(found(got.out, "sentences?, ([0-9]+) word") == row.words);
+        BOOST_TEST(number_before(got.out, " sentence") == row.units);
+        BOOST_TEST(number_before(got.out, " word") == row.words);
         continue;
       }
       const std::string line = row.line == "-" ? ": " : ":" + row.line + ": ";
@@ -309,8 +339,8 @@ BOOST_AUTO_TEST_CASE(nasty_files_to_tag) {
       BOOST_TEST_CONTEXT(row.file << ": " << got.err) {
         if (row.verdict == "accept") {
           BOOST_TEST(got.status == 0);
-          BOOST_TEST(found(got.err, "tagged  ([0-9]+) words") == row.words);
-          BOOST_TEST(found(got.err, "([0-9]+) sentence") == row.units);
+          BOOST_TEST(number_after(got.err, "tagged  ") == row.words);
+          BOOST_TEST(number_before(got.err, " sentence") == row.units);
           // Either all lines come back, or, for text, as many.
           const std::string bytes = bad_files::bytes_of(row.file);
           BOOST_TEST(lines_of(got.out).size() == lines_of(bytes).size());
@@ -353,8 +383,7 @@ BOOST_AUTO_TEST_CASE(every_option_acts) {
   for (const std::string option :
        {"--seed 2", "--min-count 1", "--layers 2", "--dropout 0.5", "--unidirectional", "--init pytorch", "--batch 4",
         "--optimizer adamw", "--optimizer adamw --weight-decay 0.5", "--optimizer sgd", "--lr 0.01",
-        "--optimizer sgd --momentum 0.9", "--weight-decay 0.1", "--clip 0.1", "--epochs 2 --seed 3"}) {
-    if (option.starts_with("--epochs")) continue;
+        "--optimizer sgd --momentum 0.9", "--weight-decay 0.1", "--clip 0.1"}) {
     BOOST_TEST((model(sizes + option) != plain), option);
   }
   BOOST_TEST((model("--embedding-dim 9 --hidden 8") != plain));
@@ -380,7 +409,7 @@ BOOST_AUTO_TEST_CASE(development_and_test_parts) {
 
   const Result tested =
       place.good(train + "--dev '" + sample + "dev.conllu' --test '" + sample + "dev.conllu' --model e");
-  BOOST_TEST(found(tested.out, "test accuracy ([0-9.]+)") == found(tested.out, "dev accuracy ([0-9.]+)"));
+  BOOST_TEST(number_after(tested.out, "test accuracy ") == number_after(tested.out, "dev accuracy "));
 
   // A fault in any of the files is found before anything is trained.
   for (const std::string option : {"--dev", "--test"}) {
@@ -419,7 +448,7 @@ BOOST_AUTO_TEST_CASE(ctrl_c_keeps_the_best_so_far) {
     BOOST_TEST(stopped.err.find("interrupted; the best model so far (epoch ") != std::string::npos);
     const Result eval = place.good("eval --model m '" + sample + "dev.conllu'");
     std::vector<double> all = accuracies(stopped.out);
-    BOOST_TEST(std::stod(found(eval.out, "accuracy ([0-9.]+)")) == *std::max_element(all.begin(), all.end()));
+    BOOST_TEST(std::stod(number_after(eval.out, "accuracy ")) == *std::max_element(all.begin(), all.end()));
     BOOST_TEST(std::distance(fs::directory_iterator(place.path()), fs::directory_iterator()) == 1);
   }
 }

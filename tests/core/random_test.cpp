@@ -57,6 +57,9 @@ Tensor normal(std::int64_t n, DType dtype, Generator& generator) { return eg::ra
 
 }  // namespace
 
+// A namespace of its own: the C library has a function of the suite's name.
+namespace random_test {
+
 BOOST_AUTO_TEST_SUITE(random)
 
 // Bounds are five standard deviations.
@@ -224,3 +227,5 @@ BOOST_AUTO_TEST_CASE(edges) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace random_test

@@ -22,8 +22,8 @@ struct BatchOptions {
   bool sort_all = false;   ///< sort the whole set by length before cutting, for evaluation; needs `shuffle = false`
   int64_t bucket = 1;  ///< sort by length within windows of so many batches before cutting: less padding, less chance
   int64_t most_words = 0;  ///< cut a batch short that would have more words, which bounds memory; 0: no limit
-  bool ignore_unknown_tags =
-      false;  ///< a tag that the vocabulary lacks becomes -100, which losses and metrics leave out
+  /// A tag that the vocabulary lacks becomes -100, which losses and metrics leave out.
+  bool ignore_unknown_tags = false;
 };
 
 /// The sentences of each batch, as positions in `lengths` (`Corpus::lengths`), each position once. Within a batch the
@@ -70,7 +70,6 @@ class Batches {
   const Corpus* corpus_;
   const Vocabulary* words_;
   const Vocabulary* tags_;
-  int64_t most_words = 0;  ///< cut a batch short that would have more words, which bounds memory; 0: no limit
   bool ignore_unknown_tags_;
   std::vector<std::vector<int64_t>> order_;
 };
