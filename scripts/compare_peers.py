@@ -12,8 +12,8 @@ the median of the pairs' ratios with their range, as a Markdown table, from
     median    the groups' median times;
     least     the groups' least times, which other processes disturb least;
     CPU       the processor seconds spent, which on a machine that others use says more than the clock.
-"foreign" is the most processors' worth of other processes' work during any run: where it is well above 0, the clock's
-columns are not to be trusted.
+"foreign" is the least and most processors' worth of other processes' work during any run: where it is well above 0, the
+clock's columns are not to be trusted; --quiet-wait waits for better times.
 """
 import argparse
 import json
@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 MEASURES = {
     "median": lambda r: r["median"],
@@ -31,8 +32,26 @@ MEASURES = {
 }
 
 
+def busy():
+    """Processor seconds that the whole machine has been busy."""
+    with open("/proc/stat") as file:
+        ticks = [int(x) for x in file.readline().split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_quiet(limit):
+    """Waits until other processes use less than 0.15 processors for 2 s, at most `limit` seconds."""
+    end = time.time() + limit
+    while time.time() < end:
+        before = busy()
+        time.sleep(2)
+        if busy() - before < 0.3:
+            return
+
+
 def run(command, case, args):
     """One run of one case; its result."""
+    wait_until_quiet(args.quiet_wait)
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "out.json")
         command = command + ["--workload", case, "--threads", str(args.threads), "--repeat", str(args.repeat), "--json", out]
@@ -69,8 +88,8 @@ def table(cases, measured, threads):
         pairs = measured[ours, peer]
         times = [human(statistics.median(run["median"] for run in side)) for side in zip(*pairs)]
         ratios = [ratio_of(pairs, measure) for measure in MEASURES.values()]
-        foreign = max(run.get("foreign") or 0.0 for pair in pairs for run in pair)
-        lines.append([ours, peer if peer != ours else "the same", str(threads), *times, *ratios, f"{foreign:.2f}"])
+        foreign = [run.get("foreign") or 0.0 for pair in pairs for run in pair]
+        lines.append([ours, peer if peer != ours else "the same", str(threads), *times, *ratios, f"{min(foreign):.2f}..{max(foreign):.2f}"])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -82,6 +101,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=5, help="runs of each side, at least 5 for figures to quote")
     parser.add_argument("--repeat", type=int, default=5, help="groups of steps in each run")
+    parser.add_argument("--quiet-wait", type=float, default=0, metavar="S", help="before each run wait for an idle machine, at most S seconds")
     parser.add_argument("--ewt", help="directory with train.conllu and dev.conllu, for the tagger cases")
     parser.add_argument("--json", help="write every run's result to this file, too")
     args = parser.parse_args()
@@ -97,10 +117,10 @@ def main():
             measured[case].append(pair)
             print(f"pair {number}/{args.pairs}  {case[0]:32} {human(pair[0]['median']):>9}  peer {human(pair[1]['median']):>9}",
                   file=sys.stderr, flush=True)
+        if args.json:  # after each round: what is measured stays if the rest is stopped
+            with open(args.json, "w") as file:
+                json.dump([dict(ours=ours, peer=peer) for pairs in measured.values() for ours, peer in pairs], file, indent=1)
     print(table(cases, measured, args.threads))
-    if args.json:
-        with open(args.json, "w") as file:
-            json.dump([dict(ours=ours, peer=peer) for pairs in measured.values() for ours, peer in pairs], file, indent=1)
 
 
 if __name__ == "__main__":

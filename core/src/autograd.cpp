@@ -181,9 +181,10 @@ void accumulate_rows(GradientSlot& slot, const RowSparse& rows) {
     slot.touched_known = true;
     slot.version_at_add = slot.gradient.dense().version();
   }
-  Tensor sum = slot.gradient.dense();
-  const bool unchanged = sum.version() == slot.version_at_add;
+  const bool unchanged = slot.gradient.dense().version() == slot.version_at_add;
   slot.touched_known = slot.touched_known && unchanged;
+  if (!is_exclusive(slot.gradient.dense())) slot.gradient = slot.gradient.dense().clone();
+  Tensor sum = slot.gradient.dense();
   rows.add_to(sum);
   slot.version_at_add = sum.version();
   if (!slot.touched_known) return;

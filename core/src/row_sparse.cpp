@@ -56,6 +56,7 @@ RowSparse RowSparse::from_lookup(const Tensor& input, const Tensor& grad_output,
     check.fail_shape(fmt::format("grad_output must have the shape of input {} and one dimension more, but has {}",
                                  input.shape().to_string(), grad_output.shape().to_string()));
   }
+  check.rows_exist("input", input, "the table", rows, padding_idx == -1);
   auto state = std::allocate_shared<State>(detail::PoolAllocator<State>());
   state->rows = rows;
   state->dim = grad_output.shape().back();
@@ -108,7 +109,11 @@ const Tensor& RowSparse::values() const {
 
 void RowSparse::add_to(Tensor& table) const {
   const OpCheck check("RowSparse::add_to");
+  check.defined("table", table);
   check.has_shape("table", table, {rows(), dim()});
+  if (table.dtype() != dtype()) {
+    check.fail_dtype(fmt::format("table is {}, but the rows are {}", name_of(table.dtype()), name_of(dtype())));
+  }
   launch(device(), state_->sums(table, true));
   ++table.state()->storage->version;
 }

@@ -35,9 +35,11 @@ const std::vector<Op>& ops() {
       {"neg", [](const Tensor& x) { return eg::neg(x); }, [](double x) { return -x; }, -5, 5, true},
       {"exp", [](const Tensor& x) { return eg::exp(x); }, [](double x) { return std::exp(x); }, -80, 80, false},
       {"log", [](const Tensor& x) { return eg::log(x); }, [](double x) { return std::log(x); }, 1e-6, 50, false},
-      {"sigmoid", [](const Tensor& x) { return eg::sigmoid(x); }, [](double x) { return 1 / (1 + std::exp(-x)); }, -30, 30, false},
+      {"sigmoid", [](const Tensor& x) { return eg::sigmoid(x); }, [](double x) { return 1 / (1 + std::exp(-x)); }, -30,
+       30, false},
       {"tanh", [](const Tensor& x) { return eg::tanh(x); }, [](double x) { return std::tanh(x); }, -12, 12, false},
-      {"relu", [](const Tensor& x) { return eg::relu(x); }, [](double x) { return std::isnan(x) || x > 0 ? x : 0; }, -5, 5, true},
+      {"relu", [](const Tensor& x) { return eg::relu(x); }, [](double x) { return std::isnan(x) || x > 0 ? x : 0; }, -5,
+       5, true},
   };
   return all;
 }
@@ -58,8 +60,8 @@ BOOST_AUTO_TEST_CASE(values) {
     const Tolerance close = dtype == DType::float32 ? Tolerance{5e-7, 1e-37} : Tolerance{1e-14, 0};
     for (const Op& op : ops()) {
       // Around a vector's width, and more than one chunk of work.
-      for (const Shape& shape : {Shape{}, Shape{0}, Shape{1}, Shape{31}, Shape{32}, Shape{33}, Shape{3, 0, 2}, Shape{2, 17},
-                                 Shape{3, 30001}}) {
+      for (const Shape& shape : {Shape{}, Shape{0}, Shape{1}, Shape{31}, Shape{32}, Shape{33}, Shape{3, 0, 2},
+                                 Shape{2, 17}, Shape{3, 30001}}) {
         BOOST_TEST_CONTEXT(op.name << " of " << shape.to_string() << ", seed 31") {
           const Tensor x = draw.uniform(shape, dtype, op.low, op.high);
           BOOST_TEST(close_to("values", op.run(x), mapped(x, op, dtype), close));
@@ -76,14 +78,20 @@ BOOST_AUTO_TEST_CASE(values) {
 
 BOOST_AUTO_TEST_CASE(special_numbers) {
   for_computing_types([](DType dtype) {
-    const auto on_all = [&](const char* name, const auto& op, const std::vector<double>& in, const std::vector<double>& out) {
+    const auto on_all = [&](const char* name, const auto& op, const std::vector<double>& in,
+                            const std::vector<double>& out) {
       BOOST_TEST(close_to(name, op(eg::tensor(in).to(dtype)), eg::tensor(out).to(dtype), {1e-6, 1e-37}));
     };
-    on_all("exp", [](const Tensor& x) { return eg::exp(x); }, {0, -0.0, inf, -inf, not_a_number, 1000, -1000}, {1, 1, inf, 0, not_a_number, inf, 0});
-    on_all("log", [](const Tensor& x) { return eg::log(x); }, {1, 0, -1, inf, not_a_number}, {0, -inf, not_a_number, inf, not_a_number});
-    on_all("sigmoid", [](const Tensor& x) { return eg::sigmoid(x); }, {0, inf, -inf, not_a_number, 1000, -1000}, {0.5, 1, 0, not_a_number, 1, 0});
-    on_all("tanh", [](const Tensor& x) { return eg::tanh(x); }, {0, inf, -inf, not_a_number, 1000, -1000}, {0, 1, -1, not_a_number, 1, -1});
-    on_all("relu", [](const Tensor& x) { return eg::relu(x); }, {0, inf, -inf, not_a_number, -1}, {0, inf, 0, not_a_number, 0});
+    on_all("exp", [](const Tensor& x) { return eg::exp(x); }, {0, -0.0, inf, -inf, not_a_number, 1000, -1000},
+           {1, 1, inf, 0, not_a_number, inf, 0});
+    on_all("log", [](const Tensor& x) { return eg::log(x); }, {1, 0, -1, inf, not_a_number},
+           {0, -inf, not_a_number, inf, not_a_number});
+    on_all("sigmoid", [](const Tensor& x) { return eg::sigmoid(x); }, {0, inf, -inf, not_a_number, 1000, -1000},
+           {0.5, 1, 0, not_a_number, 1, 0});
+    on_all("tanh", [](const Tensor& x) { return eg::tanh(x); }, {0, inf, -inf, not_a_number, 1000, -1000},
+           {0, 1, -1, not_a_number, 1, -1});
+    on_all("relu", [](const Tensor& x) { return eg::relu(x); }, {0, inf, -inf, not_a_number, -1},
+           {0, inf, 0, not_a_number, 0});
     on_all("neg", [](const Tensor& x) { return eg::neg(x); }, {0, inf, not_a_number}, {0, -inf, not_a_number});
     BOOST_TEST(std::signbit(eg::neg(eg::zeros({1}, {dtype, {}})).item()));
     BOOST_TEST(std::signbit(eg::tanh(eg::full({1}, -1e-30, {dtype, {}})).item()));
@@ -114,13 +122,15 @@ BOOST_AUTO_TEST_CASE(gradients) {
     const double low = std::string(op.name) == "log" ? 0.5 : -2;
     for (const Shape& shape : {Shape{}, Shape{0}, Shape{1}, Shape{33}, Shape{2, 3}}) {
       BOOST_TEST_CONTEXT(op.name << " of " << shape.to_string() << ", seed 33") {
-        BOOST_TEST(gradients_agree([&](const Inputs& in) { return op.run(in[0]); }, {leaf(draw, shape, DType::float64, low, 2)}));
+        BOOST_TEST(gradients_agree([&](const Inputs& in) { return op.run(in[0]); },
+                                   {leaf(draw, shape, DType::float64, low, 2)}));
       }
     }
     // The tensor used twice; many elements along random directions.
     BOOST_TEST(gradients_agree([&](const Inputs& in) { return op.run(in[0]) * op.run(in[0]); },
                                {leaf(draw, {5}, DType::float64, 0.5, 2)}));
-    BOOST_TEST(gradients_agree([&](const Inputs& in) { return op.run(in[0]); }, {leaf(draw, {50000}, DType::float64, 0.5, 2)}));
+    BOOST_TEST(gradients_agree([&](const Inputs& in) { return op.run(in[0]); },
+                               {leaf(draw, {50000}, DType::float64, 0.5, 2)}));
   }
 }
 
@@ -148,7 +158,11 @@ BOOST_AUTO_TEST_CASE(errors) {
     const std::string name = op.name;
     BOOST_TEST(refuses<eg::ValueError>([&] { return op.run(Tensor()); }, {name + ":", "input", "undefined"}));
     for (const DType dtype : {DType::float16, DType::bfloat16}) {
-      BOOST_TEST(refuses<eg::DTypeError>([&] { return op.run(eg::zeros({2}, {dtype, {}})); }, {name + ":", "input", eg::name_of(dtype)}));
+      BOOST_TEST(refuses<eg::DTypeError>(
+          [&] {
+            return op.run(eg::zeros({2}, {dtype, {}}));
+          },
+          {name + ":", "input", eg::name_of(dtype)}));
     }
   }
 }

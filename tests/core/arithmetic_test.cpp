@@ -50,7 +50,8 @@ std::pair<Shape, Shape> broadcastable(Draw& draw) {
   const std::vector<std::int64_t> extents = {0, 1, 2, 3, 31, 32, 33};
   while (true) {
     Shape full;
-    for (auto rank = draw.integer(0, 4); rank > 0; --rank) full.push_back(extents[static_cast<std::size_t>(draw.integer(0, 6))]);
+    for (auto rank = draw.integer(0, 4); rank > 0; --rank)
+      full.push_back(extents[static_cast<std::size_t>(draw.integer(0, 6))]);
     if (full.numel() > 20000) continue;
     const auto part = [&] {
       Shape shape = full.slice(static_cast<int>(draw.integer(0, full.rank())), full.rank());
@@ -143,8 +144,10 @@ BOOST_AUTO_TEST_CASE(integers_stay_integers) {
         BOOST_TEST(equal_to("a, a", op.run(b, b), to_tensor(op.expected(to_array(b), to_array(b)), expected)));
         BOOST_TEST(equal_to("a, 3", op.with_scalar(b, 3), to_tensor(op.expected(to_array(b), Array(3.0)), expected)));
         BOOST_TEST(equal_to("3, a", op.from_scalar(3, b), to_tensor(op.expected(Array(3.0), to_array(b)), expected)));
-        BOOST_TEST(equal_to("a, 2.5", op.with_scalar(b, 2.5), to_tensor(op.expected(to_array(b), Array(2.5)), DType::float32)));
-        BOOST_TEST(equal_to("2.5, a", op.from_scalar(2.5, b), to_tensor(op.expected(Array(2.5), to_array(b)), DType::float32)));
+        BOOST_TEST(equal_to("a, 2.5", op.with_scalar(b, 2.5),
+                            to_tensor(op.expected(to_array(b), Array(2.5)), DType::float32)));
+        BOOST_TEST(equal_to("2.5, a", op.from_scalar(2.5, b),
+                            to_tensor(op.expected(Array(2.5), to_array(b)), DType::float32)));
       }
     }
     BOOST_TEST(equal_to("7 / 2", eg::tensor({7}, {dtype, {}}) / 2, eg::tensor({3.5})));
@@ -169,16 +172,29 @@ BOOST_AUTO_TEST_CASE(promotion) {
     int b_rank;
     DType result;
   };
-  for (const Case& c : std::vector<Case>{
-           {f32, 1, f32, 1, f32}, {f32, 1, f64, 1, f64}, {i32, 1, i64, 1, i64}, {i32, 1, i32, 1, i32}, {i64, 1, f32, 1, f32},
-           {i64, 1, f64, 1, f64}, {i32, 1, f32, 0, f32}, {i64, 1, f64, 0, f64}, {f32, 1, f64, 0, f32}, {f32, 0, f64, 1, f64},
-           {f32, 1, i64, 0, f32}, {f64, 0, f32, 0, f64}, {i32, 1, i64, 0, i32}, {i32, 0, i64, 0, i64}, {i64, 1, i32, 0, i64},
-           {f64, 1, f32, 0, f64}, {f32, 0, i64, 1, f32}, {f64, 1, i32, 1, f64}}) {
+  for (const Case& c : std::vector<Case>{{f32, 1, f32, 1, f32},
+                                         {f32, 1, f64, 1, f64},
+                                         {i32, 1, i64, 1, i64},
+                                         {i32, 1, i32, 1, i32},
+                                         {i64, 1, f32, 1, f32},
+                                         {i64, 1, f64, 1, f64},
+                                         {i32, 1, f32, 0, f32},
+                                         {i64, 1, f64, 0, f64},
+                                         {f32, 1, f64, 0, f32},
+                                         {f32, 0, f64, 1, f64},
+                                         {f32, 1, i64, 0, f32},
+                                         {f64, 0, f32, 0, f64},
+                                         {i32, 1, i64, 0, i32},
+                                         {i32, 0, i64, 0, i64},
+                                         {i64, 1, i32, 0, i64},
+                                         {f64, 1, f32, 0, f64},
+                                         {f32, 0, i64, 1, f32},
+                                         {f64, 1, i32, 1, f64}}) {
     const auto of = [](DType dtype, int rank) { return eg::full(rank == 0 ? Shape{} : Shape{2}, 6, {dtype, {}}); };
     const Tensor a = of(c.a, c.a_rank), b = of(c.b, c.b_rank);
     for (const Op& op : ops()) {
-      BOOST_TEST_CONTEXT(op.name << " of " << eg::name_of(c.a) << " rank " << c.a_rank << " and " << eg::name_of(c.b) << " rank "
-                                 << c.b_rank) {
+      BOOST_TEST_CONTEXT(op.name << " of " << eg::name_of(c.a) << " rank " << c.a_rank << " and " << eg::name_of(c.b)
+                                 << " rank " << c.b_rank) {
         const bool to_float = std::string(op.name) == "div" && eg::is_integer(c.result);
         const DType expected = to_float ? f32 : c.result;
         BOOST_TEST(eg::name_of(op.run(a, b).dtype()) == eg::name_of(expected));
@@ -192,10 +208,24 @@ BOOST_AUTO_TEST_CASE(promotion) {
 // --- gradients
 
 BOOST_AUTO_TEST_CASE(gradients_with_broadcasting) {
-  const std::vector<std::pair<Shape, Shape>> shapes = {
-      {{}, {}},        {{3}, {3}},        {{2, 3}, {}},        {{}, {2, 3}},       {{2, 3}, {3}},       {{3}, {2, 3}},
-      {{2, 3}, {2, 1}}, {{2, 1}, {1, 3}}, {{2, 3, 2}, {3, 1}}, {{1, 3, 1}, {2, 1, 2}}, {{1}, {4}},      {{1, 1}, {1}},
-      {{0}, {0}},      {{0, 3}, {3}},     {{3, 0}, {3, 1}},    {{33}, {2, 1}},     {{1}, {0}},          {{2, 2, 1, 2}, {2, 1, 3, 1}}};
+  const std::vector<std::pair<Shape, Shape>> shapes = {{{}, {}},
+                                                       {{3}, {3}},
+                                                       {{2, 3}, {}},
+                                                       {{}, {2, 3}},
+                                                       {{2, 3}, {3}},
+                                                       {{3}, {2, 3}},
+                                                       {{2, 3}, {2, 1}},
+                                                       {{2, 1}, {1, 3}},
+                                                       {{2, 3, 2}, {3, 1}},
+                                                       {{1, 3, 1}, {2, 1, 2}},
+                                                       {{1}, {4}},
+                                                       {{1, 1}, {1}},
+                                                       {{0}, {0}},
+                                                       {{0, 3}, {3}},
+                                                       {{3, 0}, {3, 1}},
+                                                       {{33}, {2, 1}},
+                                                       {{1}, {0}},
+                                                       {{2, 2, 1, 2}, {2, 1, 3, 1}}};
   Draw draw(25);
   for (const auto& [a, b] : shapes) {
     for (const Op& op : ops()) {
@@ -263,9 +293,12 @@ BOOST_AUTO_TEST_CASE(errors_name_op_and_both_shapes) {
       BOOST_TEST(refuses<eg::ValueError>([&] { return op.run(a, Tensor()); }, {name + ":", "other", "undefined"}));
       BOOST_TEST(refuses<eg::ValueError>([&] { return op.run(Tensor(), a); }, {name + ":", "input", "undefined"}));
       BOOST_TEST(refuses<eg::ValueError>([&] { return op.with_scalar(Tensor(), 1.0); }, {name + ":", "undefined"}));
-      BOOST_TEST(refuses<eg::DTypeError>([&] { return op.run(a, a.to(DType::float16)); }, {name + ":", "other", "float16"}));
-      BOOST_TEST(refuses<eg::DTypeError>([&] { return op.run(a.to(DType::bfloat16), a); }, {name + ":", "input", "bfloat16"}));
-      BOOST_TEST(refuses<eg::DTypeError>([&] { return op.with_scalar(a.to(DType::bfloat16), 1); }, {name + ":", "bfloat16"}));
+      BOOST_TEST(
+          refuses<eg::DTypeError>([&] { return op.run(a, a.to(DType::float16)); }, {name + ":", "other", "float16"}));
+      BOOST_TEST(
+          refuses<eg::DTypeError>([&] { return op.run(a.to(DType::bfloat16), a); }, {name + ":", "input", "bfloat16"}));
+      BOOST_TEST(
+          refuses<eg::DTypeError>([&] { return op.with_scalar(a.to(DType::bfloat16), 1); }, {name + ":", "bfloat16"}));
       BOOST_TEST(refuses<eg::DTypeError>([&] { return op.from_scalar(1, a.to(DType::bfloat16)); }, {"bfloat16"}));
       BOOST_TEST(refuses<eg::ValueError>([&] { return op.from_scalar(1, Tensor()); }, {"undefined"}));
     }

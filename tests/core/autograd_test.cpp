@@ -297,8 +297,14 @@ BOOST_AUTO_TEST_CASE(evaluation_without_no_grad_does_not_grow_memory) {
       {"transpose", [&] { return eg::transpose(x, 0, 1); }},
       {"narrow", [&] { return eg::narrow(x, 1, 2, 3); }},
       {"operator[]", [&] { return x[2]; }},
-      {"cat", [&] { return eg::cat({x, x}, 1); }},
-      {"stack", [&] { return eg::stack({x, x}); }},
+      {"cat",
+       [&] {
+         return eg::cat({x, x}, 1);
+       }},
+      {"stack",
+       [&] {
+         return eg::stack({x, x});
+       }},
       {"gather_rows", [&] { return eg::gather_rows(x, index); }},
       {"gather_rows_or", [&] { return eg::gather_rows_or(x, index, 0); }},
       {"embedding", [&] { return eg::embedding(index, x); }},
@@ -309,9 +315,18 @@ BOOST_AUTO_TEST_CASE(evaluation_without_no_grad_does_not_grow_memory) {
       {"dropout", [&] { return eg::dropout(x); }},
       {"clone", [&] { return x.clone(); }},
       {"to", [&] { return x.to(DType::float64); }},
-      {"lstm", [&] { return eg::lstm(x.reshape({2, 3, 6}), {}, lstm).output; }},
-      {"lstm with lengths", [&] { return eg::lstm(x.reshape({2, 3, 6}), {}, lstm, {}, lengths).h_n; }},
-      {"lstm, c_n alone", [&] { return eg::lstm(x.reshape({2, 3, 6}), {}, lstm).c_n; }},
+      {"lstm",
+       [&] {
+         return eg::lstm(x.reshape({2, 3, 6}), {}, lstm).output;
+       }},
+      {"lstm with lengths",
+       [&] {
+         return eg::lstm(x.reshape({2, 3, 6}), {}, lstm, {}, lengths).h_n;
+       }},
+      {"lstm, c_n alone",
+       [&] {
+         return eg::lstm(x.reshape({2, 3, 6}), {}, lstm).c_n;
+       }},
       {"cube", [&] { return cube(x); }},
   };
   for (const auto& [name, run] : ops) {
@@ -421,19 +436,30 @@ BOOST_AUTO_TEST_CASE(what_an_own_op_hands_on_is_checked) {
   const auto with_gradient = [&](const Tensor& gradient) {
     return eg::record("wrong", eg::zeros({}, f64), {x}, [gradient](const Tensor&) { return Gradient(gradient); });
   };
-  BOOST_TEST(refuses<eg::ShapeError>([&] { with_gradient(eg::zeros({3, 2}, f64)).backward(); }, {"backward of wrong", "[3, 2]", "[2, 3]"}));
-  BOOST_TEST(refuses<eg::DTypeError>([&] { with_gradient(eg::zeros({2, 3})).backward(); }, {"backward of wrong", "float32", "float64"}));
+  BOOST_TEST(refuses<eg::ShapeError>(
+      [&] {
+        with_gradient(eg::zeros({3, 2}, f64)).backward();
+      },
+      {"backward of wrong", "[3, 2]", "[2, 3]"}));
+  BOOST_TEST(refuses<eg::DTypeError>(
+      [&] {
+        with_gradient(eg::zeros({2, 3})).backward();
+      },
+      {"backward of wrong", "float32", "float64"}));
   BOOST_CHECK_NO_THROW(with_gradient(Tensor()).backward());  // no gradient is zero
   BOOST_TEST(!x.grad().defined());
   const Tensor y = x * 1.0;
-  const auto further = eg::record("wrong", eg::zeros({}, f64), {y}, [](const Tensor&) { return Gradient(eg::zeros({6}, f64)); });
+  const auto further =
+      eg::record("wrong", eg::zeros({}, f64), {y}, [](const Tensor&) { return Gradient(eg::zeros({6}, f64)); });
   BOOST_TEST(refuses<eg::ShapeError>([&] { further.backward(); }, {"backward of wrong", "[6]", "[2, 3]"}));
 
   const std::int64_t start = bytes_in_use();
   const auto nothing = [](const Tensor& grad) { return Gradient(grad); };
-  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::record("mine", x, {x}, nothing); }, {"record", "mine", "already on the tape"}));
+  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::record("mine", x, {x}, nothing); },
+                                     {"record", "mine", "already on the tape"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { return eg::record("mine", y, {x}, nothing); }, {"already on the tape"}));
-  BOOST_TEST(refuses<eg::DTypeError>([&] { return eg::record("mine", eg::arange(3), {x}, nothing); }, {"record", "mine", "int64"}));
+  BOOST_TEST(refuses<eg::DTypeError>([&] { return eg::record("mine", eg::arange(3), {x}, nothing); },
+                                     {"record", "mine", "int64"}));
   BOOST_TEST(bytes_in_use() == start);
   BOOST_TEST(x.is_leaf());
 }
@@ -491,7 +517,8 @@ BOOST_AUTO_TEST_CASE(a_closure_is_destroyed_once_it_ran) {
   BOOST_TEST(token.use_count() == 2);
   y = Tensor();
   BOOST_TEST(token.use_count() == 1);
-  y = eg::record("holds", eg::tensor(1.0, f64), {eg::tensor(1.0, f64)}, [token](const Tensor& grad) { return Gradient(grad); });
+  y = eg::record("holds", eg::tensor(1.0, f64), {eg::tensor(1.0, f64)},
+                 [token](const Tensor& grad) { return Gradient(grad); });
   BOOST_TEST(token.use_count() == 1);
 }
 
@@ -504,8 +531,14 @@ BOOST_AUTO_TEST_CASE(no_two_gradients_share_memory) {
       {"add", [](const Tensor& a, const Tensor& b) { return a + b; }},
       {"sub", [](const Tensor& a, const Tensor& b) { return a - b; }},
       {"reshape", [](const Tensor& a, const Tensor& b) { return a.reshape({4}) + b.reshape({4}); }},
-      {"cat", [](const Tensor& a, const Tensor& b) { return eg::cat({a, b}); }},
-      {"stack", [](const Tensor& a, const Tensor& b) { return eg::stack({a, b}, 1); }},
+      {"cat",
+       [](const Tensor& a, const Tensor& b) {
+         return eg::cat({a, b});
+       }},
+      {"stack",
+       [](const Tensor& a, const Tensor& b) {
+         return eg::stack({a, b}, 1);
+       }},
       {"sum", [](const Tensor& a, const Tensor& b) { return eg::sum(a) + eg::sum(b); }},
       {"clone", [](const Tensor& a, const Tensor& b) { return a.clone() + b.clone(); }},
       {"longer paths", [](const Tensor& a, const Tensor& b) { return (a + 1.0) + (b + 1.0) + a; }},
@@ -571,7 +604,10 @@ BOOST_AUTO_TEST_CASE(setting_a_gradient) {
   BOOST_TEST(refuses<eg::ShapeError>([&] { x.set_grad(eg::zeros({3, 2}, f64)); }, {"[3, 2]", "[2, 3]"}));
   BOOST_TEST(refuses<eg::DTypeError>([&] { x.set_grad(eg::zeros({2, 3})); }, {"float32", "float64"}));
   BOOST_TEST(refuses<eg::ShapeError>(
-      [&] { x.set_grad(eg::RowSparse::from_rows(eg::tensor({1}), eg::ones({1, 3}, f64), 4)); }, {"[4, 3]", "[2, 3]"}));
+      [&] {
+        x.set_grad(eg::RowSparse::from_rows(eg::tensor({1}), eg::ones({1, 3}, f64), 4));
+      },
+      {"[4, 3]", "[2, 3]"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { Tensor(x * 2.0).set_grad(gradient); }, {"set_grad", "leaf"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { Tensor(x.detach()).set_grad(gradient); }, {"set_grad"}));
   BOOST_TEST(!x.grad().defined());

@@ -248,6 +248,21 @@ BOOST_AUTO_TEST_CASE(all_ignored) {
   });
 }
 
+// Samples of weight zero are nothing too.
+BOOST_AUTO_TEST_CASE(no_weight) {
+  Draw draw(24);
+  Tensor x = leaf(draw, {2, 3});
+  const Tensor y = eg::tensor({1, 1});
+  const Tensor weight = eg::tensor({1.0, 0.0, 2.0}, f64);
+  for (const bool fused : {false, true}) {
+    x.zero_grad();
+    const Tensor loss = fused ? eg::cross_entropy(x, y, {.weight = weight}) : eg::nll_loss(x, y, {.weight = weight});
+    BOOST_TEST(std::isnan(loss.item()));
+    loss.backward();
+    BOOST_TEST(close_to("gradient", grad_of(x), eg::zeros({2, 3}, f64)));
+  }
+}
+
 // What is ignored doesn't count, whatever stands there.
 BOOST_AUTO_TEST_CASE(ignored_samples_are_as_if_not_there) {
   Draw draw(29);

@@ -45,7 +45,8 @@ Tensor dense_gradient(const Tensor& input, const Tensor& grad_output, std::int64
 }
 
 // What a lookup leaves in the table's gradient.
-Tensor gradient_of(const Tensor& input, const Tensor& table, const Tensor& grad_output, const eg::EmbeddingOptions& options = {}) {
+Tensor gradient_of(const Tensor& input, const Tensor& table, const Tensor& grad_output,
+                   const eg::EmbeddingOptions& options = {}) {
   const Tensor own = table.detach().clone().set_requires_grad();
   eg::embedding(input, own, options).backward(grad_output);
   return grad_of(own);
@@ -79,7 +80,8 @@ BOOST_AUTO_TEST_CASE(values) {
       Draw draw(101);
       for (const std::int64_t dim : {0, 1, 3, 31, 32, 33, 300}) {
         const Tensor table = draw.uniform({7, dim}, dtype);
-        for (const Shape& shape : {Shape{}, Shape{0}, Shape{1}, Shape{5}, Shape{2, 3}, Shape{3, 0, 2}, Shape{2, 1, 4}}) {
+        for (const Shape& shape :
+             {Shape{}, Shape{0}, Shape{1}, Shape{5}, Shape{2, 3}, Shape{3, 0, 2}, Shape{2, 1, 4}}) {
           BOOST_TEST_CONTEXT("input " << shape.to_string() << ", dim " << dim << ", seed 101") {
             const Tensor input = draw.integers(shape, 0, 6, index_type);
             BOOST_TEST(same_bits("embedding", eg::embedding(input, table), looked_up(input, table)));
@@ -116,7 +118,8 @@ BOOST_AUTO_TEST_CASE(gradients_of_every_row) {
             for (const std::int64_t padding : {0, 2, 6}) {
               const Tensor expected = dense_gradient(input, grad, 7, padding);
               BOOST_TEST(close_to("padded", gradient_of(input, table, grad, {.padding_idx = padding}), expected));
-              BOOST_TEST(close_to("padded from the end", gradient_of(input, table, grad, {.padding_idx = padding - 7}), expected));
+              BOOST_TEST(close_to("padded from the end", gradient_of(input, table, grad, {.padding_idx = padding - 7}),
+                                  expected));
             }
           }
         }
@@ -135,20 +138,29 @@ BOOST_AUTO_TEST_CASE(gradients_by_finite_differences) {
   Draw draw(103);
   for (const auto& [name, rows] : lookups()) {
     const Tensor input = eg::tensor(rows);
-    BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::embedding(input, in[0]) * 2.0; }, {leaf(draw, {7, 3})}), name);
+    BOOST_TEST(
+        gradients_agree([&](const Inputs& in) { return eg::embedding(input, in[0]) * 2.0; }, {leaf(draw, {7, 3})}),
+        name);
     // The padding row's gradient differs by design.
     eg::GradcheckOptions options;
     options.masks = {eg::tensor({{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}})};
     BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::embedding(input, in[0], {.padding_idx = 2}); },
-                               {leaf(draw, {7, 3})}, options), name);
+                               {leaf(draw, {7, 3})}, options),
+               name);
   }
   // The table used twice: two lookups, and tied to another use.
   const Tensor a = eg::tensor({0, 2, 2}), b = eg::tensor({2, 5, 1});
-  BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::embedding(a, in[0]) * eg::embedding(b, in[0]); }, {leaf(draw, {7, 3})}));
-  BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::linear(eg::embedding(a, in[0]), in[0]); }, {leaf(draw, {7, 3})}));
+  BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::embedding(a, in[0]) * eg::embedding(b, in[0]); },
+                             {leaf(draw, {7, 3})}));
+  BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::linear(eg::embedding(a, in[0]), in[0]); },
+                             {leaf(draw, {7, 3})}));
   // A table that is itself a result.
   BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::embedding(a, eg::exp(in[0])); }, {leaf(draw, {7, 3})}));
-  BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::embedding(a, in[0].reshape({7, 3})); }, {leaf(draw, {21})}));
+  BOOST_TEST(gradients_agree(
+      [&](const Inputs& in) {
+        return eg::embedding(a, in[0].reshape({7, 3}));
+      },
+      {leaf(draw, {21})}));
 }
 
 // Many duplicates of one row are summed as accurately as anything else: by blocks.
@@ -183,7 +195,9 @@ BOOST_AUTO_TEST_CASE(gradients_of_several_lookups_add_up) {
     table.zero_grad();
     const Tensor a = eg::tensor({1, 1, 4}), b = eg::tensor({4, 6});
     (eg::sum(eg::embedding(a, table)) + 2.0 * eg::sum(eg::embedding(b, table))).backward();
-    BOOST_TEST(close_to("one graph", grad_of(table), eg::tensor({{0, 0, 0}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}, {3, 3, 3}, {0, 0, 0}, {2, 2, 2}}, {dtype, {}})));
+    BOOST_TEST(close_to(
+        "one graph", grad_of(table),
+        eg::tensor({{0, 0, 0}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}, {3, 3, 3}, {0, 0, 0}, {2, 2, 2}}, {dtype, {}})));
   });
 }
 
@@ -195,23 +209,32 @@ BOOST_AUTO_TEST_CASE(a_dropped_gradient_leaves_no_trace) {
     const Tensor dense = draw.uniform({7, 3}, dtype);
     const std::vector<std::pair<const char*, Change>> between = {
         {"nothing", [](Tensor&) {}},
-        {"a second lookup", [](Tensor& table) { eg::sum(eg::embedding(eg::tensor({0, 6}), table)).backward(); }},
+        {"a second lookup",
+         [](Tensor& table) {
+           eg::sum(eg::embedding(eg::tensor({0, 6}), table)).backward();
+         }},
         {"a dense gradient added", [&](Tensor& table) { eg::sum(table * dense).backward(); }},
-        {"a dense gradient, then a lookup", [&](Tensor& table) {
+        {"a dense gradient, then a lookup",
+         [&](Tensor& table) {
            eg::sum(table * dense).backward();
            eg::sum(eg::embedding(eg::tensor({0}), table)).backward();
          }},
         {"a dense gradient given", [&](Tensor& table) { table.set_grad(dense.clone()); }},
-        {"a sparse gradient given", [](Tensor& table) {
+        {"a sparse gradient given",
+         [](Tensor& table) {
            table.set_grad(eg::RowSparse::from_rows(eg::tensor({3}), eg::ones({1, 3}, table.options()), 7));
          }},
         {"the user fills it", [](Tensor& table) { Tensor(table.grad().dense()).fill(9); }},
-        {"the user fills it, then a lookup", [](Tensor& table) {
+        {"the user fills it, then a lookup",
+         [](Tensor& table) {
            Tensor(table.grad().dense()).fill(9);
            eg::sum(eg::embedding(eg::tensor({0}), table)).backward();
          }},
         {"the user writes a row of it", [](Tensor& table) { Tensor(table.grad().dense())[5].fill(9); }},
-        {"the user writes an element of it", [](Tensor& table) { Tensor(table.grad().dense()).set({5, 1}, 9); }},
+        {"the user writes an element of it",
+         [](Tensor& table) {
+           Tensor(table.grad().dense()).set({5, 1}, 9);
+         }},
     };
     for (const auto& [name, change] : between) {
       BOOST_TEST_CONTEXT(name << ", seed 106") {
@@ -312,27 +335,53 @@ BOOST_AUTO_TEST_CASE(bad_indices_are_named) {
                                        {"embedding: input[3, 7] is 50012, but weight has 50000 rows"}));
     BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(with(50000), weight); }, {"input[3, 7] is 50000"}));
     BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(with(-1), weight); }, {"input[3, 7] is -1"}));
-    BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(eg::tensor({3}).to(index_type)[0], eg::zeros({3, 2})); }, {"embedding: input", "is 3", "3 rows"}));
-    BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(eg::tensor({0}).to(index_type), eg::zeros({0, 2})); }, {"is 0", "0 rows"}));
+    BOOST_TEST(refuses<eg::IndexError>(
+        [&] {
+          return eg::embedding(eg::tensor({3}).to(index_type)[0], eg::zeros({3, 2}));
+        },
+        {"embedding: input", "is 3", "3 rows"}));
+    BOOST_TEST(refuses<eg::IndexError>(
+        [&] {
+          return eg::embedding(eg::tensor({0}).to(index_type), eg::zeros({0, 2}));
+        },
+        {"is 0", "0 rows"}));
   });
-  BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(eg::tensor({std::int64_t{1} << 32}), weight); }, {"4294967296"}));
+  BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(eg::tensor({std::int64_t{1} << 32}), weight); },
+                                     {"4294967296"}));
   BOOST_TEST((eg::embedding(eg::zeros({0}, {DType::int64, {}}), eg::zeros({0, 2})).shape() == Shape{0, 2}));
 }
 
 BOOST_AUTO_TEST_CASE(other_errors) {
   const Tensor weight = eg::zeros({4, 2}), input = eg::tensor({1});
-  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::embedding(input, weight, {.sparse = true}); }, {"embedding:", "sparse"}));
+  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::embedding(input, weight, {.sparse = true}); },
+                                     {"embedding:", "sparse"}));
   for (const std::int64_t bad : {4, -5}) {
     BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(input, weight, {.padding_idx = bad}); },
                                        {"embedding:", "padding_idx", std::to_string(bad), "4 rows"}));
   }
-  BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::embedding(input, eg::zeros({4})); }, {"embedding:", "weight", "[4]"}));
-  BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::embedding(input, eg::zeros({4, 2, 2})); }, {"embedding:", "weight", "[4, 2, 2]"}));
-  BOOST_TEST(refuses<eg::DTypeError>([&] { return eg::embedding(eg::ones({2}), weight); }, {"embedding:", "input", "float32"}));
-  BOOST_TEST(refuses<eg::DTypeError>([&] { return eg::embedding(input, eg::zeros({4, 2}, {DType::int64, {}})); }, {"embedding:", "weight", "int64"}));
-  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::embedding(Tensor(), weight); }, {"embedding:", "input", "undefined"}));
-  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::embedding(input, Tensor()); }, {"embedding:", "weight", "undefined"}));
-  BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::embedding(eg::zeros({1, 1, 1, 1, 1, 1, 1, 1}, {DType::int64, {}}), weight); }, {"8"}));
+  BOOST_TEST(
+      refuses<eg::ShapeError>([&] { return eg::embedding(input, eg::zeros({4})); }, {"embedding:", "weight", "[4]"}));
+  BOOST_TEST(refuses<eg::ShapeError>(
+      [&] {
+        return eg::embedding(input, eg::zeros({4, 2, 2}));
+      },
+      {"embedding:", "weight", "[4, 2, 2]"}));
+  BOOST_TEST(refuses<eg::DTypeError>([&] { return eg::embedding(eg::ones({2}), weight); },
+                                     {"embedding:", "input", "float32"}));
+  BOOST_TEST(refuses<eg::DTypeError>(
+      [&] {
+        return eg::embedding(input, eg::zeros({4, 2}, {DType::int64, {}}));
+      },
+      {"embedding:", "weight", "int64"}));
+  BOOST_TEST(
+      refuses<eg::ValueError>([&] { return eg::embedding(Tensor(), weight); }, {"embedding:", "input", "undefined"}));
+  BOOST_TEST(
+      refuses<eg::ValueError>([&] { return eg::embedding(input, Tensor()); }, {"embedding:", "weight", "undefined"}));
+  BOOST_TEST(refuses<eg::ShapeError>(
+      [&] {
+        return eg::embedding(eg::zeros({1, 1, 1, 1, 1, 1, 1, 1}, {DType::int64, {}}), weight);
+      },
+      {"8"}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

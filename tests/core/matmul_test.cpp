@@ -60,16 +60,40 @@ Tensor by_loops(const Tensor& input, const Tensor& other, DType dtype) {
 }
 
 const std::vector<std::pair<Shape, Shape>>& shapes() {
-  static const std::vector<std::pair<Shape, Shape>> all = {
-      // ranks 1 and 2
-      {{3}, {3}}, {{1}, {1}}, {{3}, {3, 4}}, {{2, 3}, {3}}, {{2, 3}, {3, 4}}, {{1, 3}, {3, 1}}, {{33, 31}, {31, 32}}, {{1, 40}, {40, 33}},
-      // batches: on one side, on both, broadcast
-      {{3}, {2, 3, 4}}, {{2, 4, 3}, {3}}, {{2, 3}, {5, 3, 4}}, {{5, 2, 3}, {3, 4}}, {{5, 2, 3}, {5, 3, 4}}, {{1, 2, 3}, {5, 3, 4}},
-      {{5, 2, 3}, {1, 3, 4}}, {{2, 5, 2, 3}, {3, 4}}, {{2, 5, 2, 3}, {5, 3, 4}}, {{2, 1, 2, 3}, {5, 3, 4}}, {{2, 1, 2, 3}, {1, 5, 3, 2}},
-      {{3}, {2, 2, 3, 4}}, {{2, 2, 4, 3}, {3}},
-      // nothing
-      {{0}, {0}}, {{2, 0}, {0, 3}}, {{0, 2}, {2, 3}}, {{2, 3}, {3, 0}}, {{0, 2, 3}, {3, 4}}, {{2, 2, 0}, {2, 0, 3}}, {{0, 2, 3}, {1, 3, 2}},
-      {{2, 0}, {0}}, {{0}, {0, 2}}, {{5, 1, 2, 3}, {0, 3, 2}}};
+  static const std::vector<std::pair<Shape, Shape>> all = {// ranks 1 and 2
+                                                           {{3}, {3}},
+                                                           {{1}, {1}},
+                                                           {{3}, {3, 4}},
+                                                           {{2, 3}, {3}},
+                                                           {{2, 3}, {3, 4}},
+                                                           {{1, 3}, {3, 1}},
+                                                           {{33, 31}, {31, 32}},
+                                                           {{1, 40}, {40, 33}},
+                                                           // batches: on one side, on both, broadcast
+                                                           {{3}, {2, 3, 4}},
+                                                           {{2, 4, 3}, {3}},
+                                                           {{2, 3}, {5, 3, 4}},
+                                                           {{5, 2, 3}, {3, 4}},
+                                                           {{5, 2, 3}, {5, 3, 4}},
+                                                           {{1, 2, 3}, {5, 3, 4}},
+                                                           {{5, 2, 3}, {1, 3, 4}},
+                                                           {{2, 5, 2, 3}, {3, 4}},
+                                                           {{2, 5, 2, 3}, {5, 3, 4}},
+                                                           {{2, 1, 2, 3}, {5, 3, 4}},
+                                                           {{2, 1, 2, 3}, {1, 5, 3, 2}},
+                                                           {{3}, {2, 2, 3, 4}},
+                                                           {{2, 2, 4, 3}, {3}},
+                                                           // nothing
+                                                           {{0}, {0}},
+                                                           {{2, 0}, {0, 3}},
+                                                           {{0, 2}, {2, 3}},
+                                                           {{2, 3}, {3, 0}},
+                                                           {{0, 2, 3}, {3, 4}},
+                                                           {{2, 2, 0}, {2, 0, 3}},
+                                                           {{0, 2, 3}, {1, 3, 2}},
+                                                           {{2, 0}, {0}},
+                                                           {{0}, {0, 2}},
+                                                           {{5, 1, 2, 3}, {0, 3, 2}}};
   return all;
 }
 
@@ -93,18 +117,19 @@ BOOST_AUTO_TEST_CASE(values_of_all_ranks) {
 BOOST_AUTO_TEST_CASE(values_of_large_products) {
   Draw draw(52);
   for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{{{64, 65}, {65, 66}},
-                                                                  {{500, 130}, {130, 90}},
-                                                                  {{90, 130}, {130, 500}},
-                                                                  {{385, 110}, {110, 193}},
-                                                                  {{1, 300}, {300, 700}},
-                                                                  {{700, 300}, {300}},
-                                                                  {{300}, {300, 700}},
-                                                                  {{3, 60, 70}, {70, 50}},
-                                                                  {{3, 60, 70}, {3, 70, 50}}}) {
+                                                                 {{500, 130}, {130, 90}},
+                                                                 {{90, 130}, {130, 500}},
+                                                                 {{385, 110}, {110, 193}},
+                                                                 {{1, 300}, {300, 700}},
+                                                                 {{700, 300}, {300}},
+                                                                 {{300}, {300, 700}},
+                                                                 {{3, 60, 70}, {70, 50}},
+                                                                 {{3, 60, 70}, {3, 70, 50}}}) {
     BOOST_TEST_CONTEXT(a.to_string() << " by " << b.to_string() << ", seed 52") {
       const Tensor x = draw.uniform(a), y = draw.uniform(b);
       BOOST_TEST(close_to("float32", eg::matmul(x, y), by_loops(x, y, DType::float32), {2e-5, 1e-4}));
-      BOOST_TEST(close_to("float64", eg::matmul(x.to(DType::float64), y.to(DType::float64)), by_loops(x, y, DType::float64)));
+      BOOST_TEST(
+          close_to("float64", eg::matmul(x.to(DType::float64), y.to(DType::float64)), by_loops(x, y, DType::float64)));
     }
   }
 }
@@ -139,10 +164,12 @@ BOOST_AUTO_TEST_CASE(gradients_of_one_operand_and_of_a_matrix_with_itself) {
 
 BOOST_AUTO_TEST_CASE(float32_gradients_of_large_products) {
   Draw draw(55);
-  for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{{{70, 65}, {65, 66}}, {{400, 100}, {100, 120}}, {{4, 40, 30}, {30, 50}}, {{4, 40, 30}, {1, 30, 50}}}) {
+  for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{
+           {{70, 65}, {65, 66}}, {{400, 100}, {100, 120}}, {{4, 40, 30}, {30, 50}}, {{4, 40, 30}, {1, 30, 50}}}) {
     BOOST_TEST_CONTEXT(a.to_string() << " by " << b.to_string() << ", seed 55") {
       const Tensor x = leaf(draw, a, DType::float32), y = leaf(draw, b, DType::float32);
-      const Tensor wide_x = x.detach().to(DType::float64).set_requires_grad(), wide_y = y.detach().to(DType::float64).set_requires_grad();
+      const Tensor wide_x = x.detach().to(DType::float64).set_requires_grad(),
+                   wide_y = y.detach().to(DType::float64).set_requires_grad();
       const Tensor out = eg::matmul(x, y);
       const Tensor weights = draw.uniform(out.shape());
       out.backward(weights);
@@ -167,7 +194,8 @@ BOOST_AUTO_TEST_CASE(views_and_special_numbers) {
     // What an uninitialised result may hold does not shine through.
     for (int i = 0; i < 3; ++i) {
       { const Tensor poison = eg::full({40, 40}, std::numeric_limits<double>::quiet_NaN(), {dtype, {}}); }
-      BOOST_TEST(equal_to("fresh", eg::matmul(eg::ones({40, 40}, {dtype, {}}), eg::ones({40, 40}, {dtype, {}})), eg::full({40, 40}, 40, {dtype, {}})));
+      BOOST_TEST(equal_to("fresh", eg::matmul(eg::ones({40, 40}, {dtype, {}}), eg::ones({40, 40}, {dtype, {}})),
+                          eg::full({40, 40}, 40, {dtype, {}})));
     }
   });
 }
@@ -176,13 +204,27 @@ BOOST_AUTO_TEST_CASE(errors) {
   const Tensor a = eg::zeros({2, 3});
   BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::matmul(a, a); }, {"matmul:", "[2, 3]", "second to last"}));
   BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::matmul(a, eg::zeros({2})); }, {"matmul:", "[2, 3]", "[2]"}));
-  BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::matmul(eg::zeros({2}), eg::zeros({3})); }, {"matmul:", "[2]", "[3]"}));
+  BOOST_TEST(
+      refuses<eg::ShapeError>([&] { return eg::matmul(eg::zeros({2}), eg::zeros({3})); }, {"matmul:", "[2]", "[3]"}));
   BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::matmul(eg::tensor(1.0), a); }, {"matmul:", "[]", "[2, 3]"}));
   BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::matmul(a, eg::tensor(1.0)); }, {"matmul:", "[]"}));
-  BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::matmul(eg::zeros({2, 4, 3}), eg::zeros({5, 3, 2})); }, {"matmul:", "[2]", "[5]"}));
-  BOOST_TEST(refuses<eg::DTypeError>([&] { return eg::matmul(a, eg::zeros({3, 2}, {DType::float64, {}})); }, {"matmul:", "float64", "float32"}));
-  BOOST_TEST(refuses<eg::DTypeError>([&] { return eg::matmul(eg::arange(3), eg::arange(3)); }, {"matmul:", "input", "int64"}));
-  BOOST_TEST(refuses<eg::DTypeError>([&] { return eg::matmul(a, eg::zeros({3, 2}, {DType::bfloat16, {}})); }, {"matmul:", "other", "bfloat16"}));
+  BOOST_TEST(refuses<eg::ShapeError>(
+      [&] {
+        return eg::matmul(eg::zeros({2, 4, 3}), eg::zeros({5, 3, 2}));
+      },
+      {"matmul:", "[2]", "[5]"}));
+  BOOST_TEST(refuses<eg::DTypeError>(
+      [&] {
+        return eg::matmul(a, eg::zeros({3, 2}, {DType::float64, {}}));
+      },
+      {"matmul:", "float64", "float32"}));
+  BOOST_TEST(
+      refuses<eg::DTypeError>([&] { return eg::matmul(eg::arange(3), eg::arange(3)); }, {"matmul:", "input", "int64"}));
+  BOOST_TEST(refuses<eg::DTypeError>(
+      [&] {
+        return eg::matmul(a, eg::zeros({3, 2}, {DType::bfloat16, {}}));
+      },
+      {"matmul:", "other", "bfloat16"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { return eg::matmul(a, Tensor()); }, {"matmul:", "other", "undefined"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { return eg::matmul(Tensor(), a); }, {"matmul:", "input", "undefined"}));
 }

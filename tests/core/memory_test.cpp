@@ -85,7 +85,8 @@ eg::MemoryStats stats() { return eg::memory_stats(); }
 
 // A tagger of the documents' shape, small enough that no product is worth a call of the GEMM library.
 struct Tagger {
-  explicit Tagger(std::int64_t layers, bool bidirectional) : options{.num_layers = layers, .bidirectional = bidirectional} {
+  explicit Tagger(std::int64_t layers, bool bidirectional)
+      : options{.num_layers = layers, .bidirectional = bidirectional} {
     Draw draw(11);
     const std::int64_t directions = bidirectional ? 2 : 1;
     table = leaf(draw, {50, 6}, DType::float32);
@@ -208,12 +209,14 @@ BOOST_AUTO_TEST_CASE(counters_follow_tensors) {
 BOOST_AUTO_TEST_CASE(more_than_a_thread_may_keep_goes_to_the_shared_list) {
   eg::release_cached_memory();
   const auto start = stats();
-  { std::vector<Tensor> many(40, Tensor());
+  {
+    std::vector<Tensor> many(40, Tensor());
     for (Tensor& t : many) t = eg::empty({1 << 20});  // 160 MiB; a thread keeps 64
   }
   BOOST_TEST(stats().bytes_in_use == start.bytes_in_use);
   const auto asked = stats().system_allocations;
-  { std::vector<Tensor> again(40, Tensor());
+  {
+    std::vector<Tensor> again(40, Tensor());
     for (Tensor& t : again) t = eg::empty({1 << 20});
   }
   BOOST_TEST(stats().system_allocations == asked);
@@ -224,8 +227,11 @@ BOOST_AUTO_TEST_CASE(more_than_a_thread_may_keep_goes_to_the_shared_list) {
 
 BOOST_AUTO_TEST_CASE(what_can_not_be_had_is_told_and_nothing_is_lost) {
   const auto start = stats();
-  BOOST_TEST(refuses<eg::OutOfMemory>([] { return eg::empty({std::int64_t{1} << 45}, {DType::float64, {}}); },
-                                      {"281474976710656 bytes wanted", "in use"}));
+  BOOST_TEST(refuses<eg::OutOfMemory>(
+      [] {
+        return eg::empty({std::int64_t{1} << 45}, {DType::float64, {}});
+      },
+      {"281474976710656 bytes wanted", "in use"}));
   BOOST_TEST(stats().bytes_in_use == start.bytes_in_use);
   BOOST_TEST(eg::ones({100}).sum().item() == 100);
 }
@@ -239,8 +245,8 @@ BOOST_AUTO_TEST_CASE(a_training_loop_asks_for_nothing_once_every_size_was_seen) 
     bool bidirectional;
     std::vector<std::int64_t> lengths;
   };
-  for (const Case& one : {Case{"one layer", 1, false, {}}, Case{"bidirectional", 1, true, {}}, Case{"two layers", 2, false, {}},
-                          Case{"lengths", 1, true, {2, 4, 3}}}) {
+  for (const Case& one : {Case{"one layer", 1, false, {}}, Case{"bidirectional", 1, true, {}},
+                          Case{"two layers", 2, false, {}}, Case{"lengths", 1, true, {2, 4, 3}}}) {
     BOOST_TEST_CONTEXT(one.name) {
       Tagger tagger(one.layers, one.bidirectional);
       Draw draw(12);
@@ -287,7 +293,8 @@ BOOST_AUTO_TEST_CASE(blocks_are_freed_by_whoever_comes_last) {
           x = std::move(queue.front());
           queue.pop();
         }
-        const bool right = (x * 1.0F).to_vector() == std::vector<float>(static_cast<std::size_t>(x.numel()), x.at({0, 0}) > 0 ? 3.0F : -3.0F);
+        const bool right = (x * 1.0F).to_vector() ==
+                           std::vector<float>(static_cast<std::size_t>(x.numel()), x.at({0, 0}) > 0 ? 3.0F : -3.0F);
         const std::scoped_lock lock(mutex);
         wrong += right ? 0 : 1;
       }
@@ -323,7 +330,8 @@ BOOST_AUTO_TEST_CASE(a_thread_that_ends_leaves_its_blocks_to_the_others) {
   }).join();
   BOOST_TEST(survivor.sum().item() == 4000);
   const auto asked = stats().system_allocations;
-  { std::vector<Tensor> reused;
+  {
+    std::vector<Tensor> reused;
     for (int i = 0; i < 100; ++i) reused.push_back(eg::empty({1000}));
   }
   BOOST_TEST(stats().system_allocations == asked);
@@ -362,8 +370,8 @@ BOOST_AUTO_TEST_CASE(threads_that_run_forward_get_the_bits_of_one) {
   const Tensor words = draw.integers({6, 4}, 0, 49);
   const auto forward = [&] {
     return eg::no_grad([&] {
-      return eg::linear(eg::lstm(eg::embedding(words, tagger.table), {}, tagger.lstm, tagger.options).output, tagger.weight,
-                        tagger.bias);
+      return eg::linear(eg::lstm(eg::embedding(words, tagger.table), {}, tagger.lstm, tagger.options).output,
+                        tagger.weight, tagger.bias);
     });
   };
   const Tensor expected = forward();

@@ -25,7 +25,8 @@ std::vector<Dims> all_dims(int rank) {
   for (unsigned mask = 1; mask < (1U << static_cast<unsigned>(rank)); ++mask) {
     Dims dims;
     for (int d = 0; d < rank; ++d) {
-      if ((mask >> static_cast<unsigned>(d) & 1U) != 0) dims.push_back((mask + static_cast<unsigned>(d)) % 3 == 0 ? d - rank : d);
+      if ((mask >> static_cast<unsigned>(d) & 1U) != 0)
+        dims.push_back((mask + static_cast<unsigned>(d)) % 3 == 0 ? d - rank : d);
     }
     lists.push_back(dims);
   }
@@ -42,8 +43,9 @@ Array summed(const Tensor& x, const Dims& dims, bool keepdim) {
 }
 
 const std::vector<Shape>& shapes() {
-  static const std::vector<Shape> all = {{1},       {31},      {33},       {70},      {3, 4},     {5, 33},   {33, 5},   {130, 3},
-                                         {2, 3, 4}, {4, 1, 5}, {3, 32, 2}, {2, 65, 7}, {2, 3, 2, 3}, {1, 1}, {64, 64}};
+  static const std::vector<Shape> all = {{1},        {31},       {33},         {70},      {3, 4},
+                                         {5, 33},    {33, 5},    {130, 3},     {2, 3, 4}, {4, 1, 5},
+                                         {3, 32, 2}, {2, 65, 7}, {2, 3, 2, 3}, {1, 1},    {64, 64}};
   return all;
 }
 
@@ -86,7 +88,8 @@ BOOST_AUTO_TEST_CASE(sums_and_means_over_any_dimensions) {
         double count = 1;
         for (const std::int64_t d : dims) count *= static_cast<double>(x.size(static_cast<int>(d)));
         for (const bool keepdim : {false, true}) {
-          BOOST_TEST_CONTEXT(shape.to_string() << " over " << dims.to_string() << (keepdim ? ", kept" : "") << ", seed 41") {
+          BOOST_TEST_CONTEXT(shape.to_string()
+                             << " over " << dims.to_string() << (keepdim ? ", kept" : "") << ", seed 41") {
             const Array expected = summed(x, dims, keepdim);
             BOOST_TEST(close_to("sum", eg::sum(x, dims, keepdim), to_tensor(expected, dtype)));
             BOOST_TEST(close_to("mean", eg::mean(x, dims, keepdim), to_tensor(expected / count, dtype)));
@@ -96,7 +99,9 @@ BOOST_AUTO_TEST_CASE(sums_and_means_over_any_dimensions) {
       const double total = xt::sum(to_array(x))();
       BOOST_TEST(close_to("sum", eg::sum(x), eg::tensor(total, {dtype, {}})));
       BOOST_TEST(close_to("mean", eg::mean(x), eg::tensor(total / static_cast<double>(x.numel()), {dtype, {}})));
-      BOOST_TEST(same_bits("no dims are all", eg::sum(x, {}, true), eg::sum(x).reshape(Shape(std::vector<std::int64_t>(static_cast<std::size_t>(shape.rank()), 1)))));
+      BOOST_TEST(
+          same_bits("no dims are all", eg::sum(x, {}, true),
+                    eg::sum(x).reshape(Shape(std::vector<std::int64_t>(static_cast<std::size_t>(shape.rank()), 1)))));
       BOOST_TEST(same_bits("member", x.sum(), eg::sum(x)));
       BOOST_TEST(same_bits("member", x.mean(), eg::mean(x)));
     }
@@ -125,7 +130,8 @@ BOOST_AUTO_TEST_CASE(integers_sum_to_int64) {
   for_index_types([](DType dtype) {
     Draw draw(42);
     const Tensor x = draw.integers({5, 33, 2}, -1000, 1000, dtype);
-    for (const Dims& dims : all_dims(3)) BOOST_TEST(equal_to(dims.to_string(), eg::sum(x, dims), to_tensor(summed(x, dims, false), DType::int64)));
+    for (const Dims& dims : all_dims(3))
+      BOOST_TEST(equal_to(dims.to_string(), eg::sum(x, dims), to_tensor(summed(x, dims, false), DType::int64)));
     BOOST_TEST((eg::sum(x).dtype() == DType::int64));
     BOOST_TEST(eg::sum(eg::full({4}, 2000000000, {dtype, {}})).item<std::int64_t>() == 8000000000);
     BOOST_TEST(eg::sum(eg::zeros({0}, {dtype, {}})).item<std::int64_t>() == 0);
@@ -172,15 +178,18 @@ BOOST_AUTO_TEST_CASE(gradients) {
     for (const Dims& dims : lists) {
       for (const bool keepdim : {false, true}) {
         BOOST_TEST_CONTEXT(shape.to_string() << " over " << dims.to_string()) {
-          BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::sum(in[0], dims, keepdim) * 2.0; }, {leaf(draw, shape)}));
+          BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::sum(in[0], dims, keepdim) * 2.0; },
+                                     {leaf(draw, shape)}));
           if (shape.numel() > 0) {
-            BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::mean(in[0], dims, keepdim); }, {leaf(draw, shape)}));
+            BOOST_TEST(
+                gradients_agree([&](const Inputs& in) { return eg::mean(in[0], dims, keepdim); }, {leaf(draw, shape)}));
           }
         }
       }
     }
   }
-  BOOST_TEST(gradients_agree([](const Inputs& in) { return eg::sum(in[0], {0}) * eg::mean(in[0], {0}); }, {leaf(draw, {3, 2})}));
+  BOOST_TEST(gradients_agree([](const Inputs& in) { return eg::sum(in[0], {0}) * eg::mean(in[0], {0}); },
+                             {leaf(draw, {3, 2})}));
 }
 
 BOOST_AUTO_TEST_CASE(argmax_against_loops) {
@@ -198,7 +207,9 @@ BOOST_AUTO_TEST_CASE(argmax_against_loops) {
             for (std::int64_t i = 0; i < inner; ++i) {
               std::int64_t best = 0;
               for (std::int64_t k = 0; k < count; ++k) {
-                const auto at = [&](std::int64_t p) { return all[static_cast<std::size_t>((o * count + p) * inner + i)]; };
+                const auto at = [&](std::int64_t p) {
+                  return all[static_cast<std::size_t>((o * count + p) * inner + i)];
+                };
                 if (at(k) > at(best)) best = k;
               }
               expected.push_back(best);
@@ -225,7 +236,9 @@ BOOST_AUTO_TEST_CASE(argmax_against_loops) {
 BOOST_AUTO_TEST_CASE(argmax_of_special_numbers) {
   const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
   for_computing_types([&](DType dtype) {
-    const auto at = [&](const std::vector<double>& x) { return eg::argmax(eg::tensor(x).to(dtype), 0).item<std::int64_t>(); };
+    const auto at = [&](const std::vector<double>& x) {
+      return eg::argmax(eg::tensor(x).to(dtype), 0).item<std::int64_t>();
+    };
     BOOST_TEST(at({1, 3, 3}) == 1);
     BOOST_TEST(at({1, nan, 5, nan}) == 1);
     BOOST_TEST(at({nan, inf}) == 0);

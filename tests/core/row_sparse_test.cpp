@@ -116,7 +116,8 @@ BOOST_AUTO_TEST_CASE(from_lookup) {
       for (const std::int64_t padding : {-1, 0, 7, 19}) {
         const RowSparse sparse = RowSparse::from_lookup(index, grad, 20, padding);
         BOOST_TEST((sparse.dtype() == dtype));
-        BOOST_TEST(std::count(rows_of(sparse).begin(), rows_of(sparse).end(), padding) == 0);
+        const Rows rows = rows_of(sparse);
+        BOOST_TEST(std::count(rows.begin(), rows.end(), padding) == 0);
         if (dtype == DType::float32) {
           check_sums<float>(sparse, index.to_vector<std::int64_t>(), grad, padding);
         } else {

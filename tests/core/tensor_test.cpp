@@ -177,7 +177,11 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   const std::int64_t huge = std::int64_t{1} << 40;
   BOOST_TEST(refuses<eg::OutOfMemory>([&] { return eg::empty({huge, huge}); }, {"[1099511627776, 1099511627776]"}));
   BOOST_TEST(refuses<eg::OutOfMemory>([&] { return eg::zeros({huge, 1 << 10}, {DType::float64, {}}); }));
-  BOOST_TEST(refuses<eg::OutOfMemory>([&] { return eg::zeros({huge * 32}, {DType::float64, {}}); }, {"281474976710656 bytes"}));
+  BOOST_TEST(refuses<eg::OutOfMemory>(
+      [&] {
+        return eg::zeros({huge * 32}, {DType::float64, {}});
+      },
+      {"281474976710656 bytes"}));
   BOOST_TEST(refuses<eg::OutOfMemory>([&] { return eg::rand({std::numeric_limits<std::int64_t>::max()}); }));
   // Nothing is wanted of a shape with a zero, however large its other extents.
   BOOST_TEST(eg::zeros({1 << 20, 0, 1 << 20}).numel() == 0);
@@ -414,7 +418,11 @@ BOOST_AUTO_TEST_CASE(backward_refuses_when_what_it_needs_was_changed) {
       {"sum", [](const Tensor& x) { return eg::sum(x, {0}); }, nothing},
       {"mean", [](const Tensor& x) { return eg::mean(x, {1}); }, nothing},
       {"transpose", [](const Tensor& x) { return eg::transpose(x, 0, 1); }, nothing},
-      {"cat", [](const Tensor& x) { return eg::cat({x, x}); }, nothing},
+      {"cat",
+       [](const Tensor& x) {
+         return eg::cat({x, x});
+       },
+       nothing},
   };
   for (const Case& one : cases) {
     for (const unsigned changed : {input, output}) {
@@ -425,8 +433,8 @@ BOOST_AUTO_TEST_CASE(backward_refuses_when_what_it_needs_was_changed) {
         target.fill(0.75);
         const auto backward = [&] { y.backward(eg::ones(y.shape(), y.options())); };
         if ((one.needs & changed) != 0) {
-          BOOST_TEST(refuses<eg::ValueError>(
-              backward, {std::string("backward of ") + one.op, "changed in place", "[2, 2]"}));
+          BOOST_TEST(
+              refuses<eg::ValueError>(backward, {std::string("backward of ") + one.op, "changed in place", "[2, 2]"}));
           BOOST_TEST(!x.grad().defined());
         } else {
           BOOST_CHECK_NO_THROW(backward());
@@ -464,12 +472,18 @@ double converted(double x, DType from, DType to) {
     return static_cast<std::int32_t>(static_cast<std::uint32_t>(wide));
   }
   switch (to) {
-    case DType::float32: return rounded(x, 23, -126, std::numeric_limits<float>::max());
-    case DType::float64: return x;
-    case DType::float16: return rounded(x, 10, -14, 65504);
-    case DType::bfloat16: return rounded(x, 7, -126, 0x1.FEp127);
-    case DType::int32: return saturated(x, -2147483648.0, 2147483647.0);
-    case DType::int64: return saturated(x, -9223372036854775808.0, 9223372036854775807.0);
+    case DType::float32:
+      return rounded(x, 23, -126, std::numeric_limits<float>::max());
+    case DType::float64:
+      return x;
+    case DType::float16:
+      return rounded(x, 10, -14, 65504);
+    case DType::bfloat16:
+      return rounded(x, 7, -126, 0x1.FEp127);
+    case DType::int32:
+      return saturated(x, -2147483648.0, 2147483647.0);
+    case DType::int64:
+      return saturated(x, -9223372036854775808.0, 9223372036854775807.0);
   }
   return x;
 }
@@ -478,10 +492,12 @@ double converted(double x, DType from, DType to) {
 
 BOOST_AUTO_TEST_CASE(conversions_between_all_types) {
   Draw draw(6);
-  std::vector<double> values = {0,       -0.0,    1,       -1,    0.5,    -2.5,  3.99, 255,   257,         65504,
-                                65520,   70000,   -70000,  1e6,   16777217, 1e10, -1e10, 1e38, 3e38,        -1e300,
-                                1e-5,    6e-8,    2e-8,    1e-40, infinity, -infinity,   not_a_number, 2147483647, 2147483648.0, 1e18};
-  for (int i = 0; i < 200; ++i) values.push_back(std::ldexp(draw.uniform(-1, 1), static_cast<int>(draw.integer(-30, 30))));
+  std::vector<double> values = {
+      0,     -0.0,  1,      -1,    0.5,      -2.5,      3.99,         255,        257,          65504,
+      65520, 70000, -70000, 1e6,   16777217, 1e10,      -1e10,        1e38,       3e38,         -1e300,
+      1e-5,  6e-8,  2e-8,   1e-40, infinity, -infinity, not_a_number, 2147483647, 2147483648.0, 1e18};
+  for (int i = 0; i < 200; ++i)
+    values.push_back(std::ldexp(draw.uniform(-1, 1), static_cast<int>(draw.integer(-30, 30))));
   const Tensor source = eg::tensor(values);
   for (const DType from : all_types) {
     for (const DType to : all_types) {
@@ -494,8 +510,9 @@ BOOST_AUTO_TEST_CASE(conversions_between_all_types) {
         std::string first_wrong;
         for (std::size_t i = 0; i < values.size() && first_wrong.empty(); ++i) {
           const double expected = converted(converted(values[i], DType::float64, from), from, to);
-          const bool same = std::isnan(expected) ? std::isnan(numbers[i])
-                                                 : numbers[i] == expected && std::signbit(numbers[i]) == std::signbit(expected);
+          const bool same = std::isnan(expected)
+                                ? std::isnan(numbers[i])
+                                : numbers[i] == expected && std::signbit(numbers[i]) == std::signbit(expected);
           if (!same) first_wrong = fmt::format("{} became {}, expected {}", values[i], numbers[i], expected);
         }
         BOOST_TEST(first_wrong.empty(), first_wrong);
@@ -507,17 +524,18 @@ BOOST_AUTO_TEST_CASE(conversions_between_all_types) {
 BOOST_AUTO_TEST_CASE(roundings_to_16_bits_at_known_places) {
   const auto bits16 = [](double x, DType to) {
     const Tensor converted_tensor = eg::tensor(std::vector<double>{x}).to(DType::float32).to(to);
-    return to == DType::float16 ? converted_tensor.data<eg::Float16>()->bits : converted_tensor.data<eg::BFloat16>()->bits;
+    return to == DType::float16 ? converted_tensor.data<eg::Float16>()->bits
+                                : converted_tensor.data<eg::BFloat16>()->bits;
   };
   const std::vector<std::pair<double, int>> half = {
-      {1, 0x3C00},        {-2, 0xC000},          {65504, 0x7BFF},          {65519.99, 0x7BFF},     {65520, 0x7C00},
-      {-1e9, 0xFC00},     {0x1p-24, 0x0001},     {0x1p-25, 0x0000},        {0x1.8p-25, 0x0001},    {0x1p-14, 0x0400},
-      {0x1.FF8p-15, 0x03FF},  {0x1.FFBp-15, 0x03FF},  {0x1.FFCp-15, 0x0400},    {1 + 0x1p-11, 0x3C00},  {1 + 0x3p-11, 0x3C02},
-      {infinity, 0x7C00}, {-0.0, 0x8000},        {1.0 / 3, 0x3555}};
+      {1, 0x3C00},           {-2, 0xC000},          {65504, 0x7BFF},       {65519.99, 0x7BFF},    {65520, 0x7C00},
+      {-1e9, 0xFC00},        {0x1p-24, 0x0001},     {0x1p-25, 0x0000},     {0x1.8p-25, 0x0001},   {0x1p-14, 0x0400},
+      {0x1.FF8p-15, 0x03FF}, {0x1.FFBp-15, 0x03FF}, {0x1.FFCp-15, 0x0400}, {1 + 0x1p-11, 0x3C00}, {1 + 0x3p-11, 0x3C02},
+      {infinity, 0x7C00},    {-0.0, 0x8000},        {1.0 / 3, 0x3555}};
   for (const auto& [value, bits] : half) BOOST_TEST(bits16(value, DType::float16) == bits, value);
   const std::vector<std::pair<double, int>> brain = {
-      {1, 0x3F80},  {-2, 0xC000},          {1 + 0x1p-8, 0x3F80}, {1 + 0x3p-8, 0x3F82},  {1 + 0x1.01p-8, 0x3F81},
-      {3.4e38, 0x7F80}, {0x1.FEp127, 0x7F7F}, {-0.0, 0x8000},     {1.0 / 3, 0x3EAB},     {0x1p-133, 0x0001},
+      {1, 0x3F80},       {-2, 0xC000},         {1 + 0x1p-8, 0x3F80}, {1 + 0x3p-8, 0x3F82}, {1 + 0x1.01p-8, 0x3F81},
+      {3.4e38, 0x7F80},  {0x1.FEp127, 0x7F7F}, {-0.0, 0x8000},       {1.0 / 3, 0x3EAB},    {0x1p-133, 0x0001},
       {infinity, 0x7F80}};
   for (const auto& [value, bits] : brain) BOOST_TEST(bits16(value, DType::bfloat16) == bits, value);
   for (const DType dtype : {DType::float16, DType::bfloat16}) {
@@ -589,7 +607,8 @@ BOOST_AUTO_TEST_CASE(prints_values_shape_dtype_and_device) {
              "\n"
              "        [[5, 6],\n"
              "         [7, 8]]], shape=[2, 2, 2], int64, cpu)");
-  BOOST_TEST(printed(eg::tensor({not_a_number, infinity, -infinity})) == "tensor([ nan,  inf, -inf], shape=[3], float32, cpu)");
+  BOOST_TEST(printed(eg::tensor({not_a_number, infinity, -infinity})) ==
+             "tensor([ nan,  inf, -inf], shape=[3], float32, cpu)");
   BOOST_TEST(printed(eg::tensor({1e-6, 2e5})) == "tensor([1.0000e-06, 2.0000e+05], shape=[2], float32, cpu)");
   BOOST_TEST(printed(eg::zeros({0, 3})) == "tensor([], shape=[0, 3], float32, cpu)");
   BOOST_TEST(printed(Tensor()) == "tensor(undefined)");
@@ -603,7 +622,8 @@ BOOST_AUTO_TEST_CASE(prints_values_shape_dtype_and_device) {
 }
 
 BOOST_AUTO_TEST_CASE(prints_the_edges_of_large_tensors) {
-  BOOST_TEST(printed(eg::arange(2000)) == "tensor([   0,    1,    2, ..., 1997, 1998, 1999], shape=[2000], int64, cpu)");
+  BOOST_TEST(printed(eg::arange(2000)) ==
+             "tensor([   0,    1,    2, ..., 1997, 1998, 1999], shape=[2000], int64, cpu)");
   const std::string whole = printed(eg::arange(1000));
   BOOST_TEST(whole.find("...") == std::string::npos);
   BOOST_TEST(whole.find(" 500,") != std::string::npos);
@@ -628,16 +648,26 @@ BOOST_AUTO_TEST_CASE(prints_the_edges_of_large_tensors) {
 BOOST_AUTO_TEST_CASE(the_undefined_tensor_is_refused_by_name) {
   const Tensor none;
   BOOST_TEST(!none.defined());
-  for (const auto& use : std::vector<std::function<void()>>{
-           [&] { static_cast<void>(none.shape()); }, [&] { static_cast<void>(none.numel()); },
-           [&] { static_cast<void>(none.dtype()); }, [&] { static_cast<void>(none.device()); },
-           [&] { static_cast<void>(none.version()); }, [&] { static_cast<void>(none.item()); },
-           [&] { static_cast<void>(none.to_vector()); }, [&] { static_cast<void>(none.data<float>()); },
-           [&] { static_cast<void>(none.clone()); }, [&] { static_cast<void>(none.detach()); },
-           [&] { static_cast<void>(none.to(DType::float64)); }, [&] { static_cast<void>(none.grad()); },
-           [&] { static_cast<void>(none[0]); }, [&] { none.backward(); }, [&] { static_cast<void>(none.reshape({1})); },
-           [&] { Tensor().fill(1); }, [&] { eg::ones({1}).copy_from(none); }, [&] { Tensor().set_requires_grad(); },
-           [&] { static_cast<void>(none.requires_grad()); }, [&] { static_cast<void>(none.is_leaf()); }}) {
+  for (const auto& use : std::vector<std::function<void()>>{[&] { static_cast<void>(none.shape()); },
+                                                            [&] { static_cast<void>(none.numel()); },
+                                                            [&] { static_cast<void>(none.dtype()); },
+                                                            [&] { static_cast<void>(none.device()); },
+                                                            [&] { static_cast<void>(none.version()); },
+                                                            [&] { static_cast<void>(none.item()); },
+                                                            [&] { static_cast<void>(none.to_vector()); },
+                                                            [&] { static_cast<void>(none.data<float>()); },
+                                                            [&] { static_cast<void>(none.clone()); },
+                                                            [&] { static_cast<void>(none.detach()); },
+                                                            [&] { static_cast<void>(none.to(DType::float64)); },
+                                                            [&] { static_cast<void>(none.grad()); },
+                                                            [&] { static_cast<void>(none[0]); },
+                                                            [&] { none.backward(); },
+                                                            [&] { static_cast<void>(none.reshape({1})); },
+                                                            [&] { Tensor().fill(1); },
+                                                            [&] { eg::ones({1}).copy_from(none); },
+                                                            [&] { Tensor().set_requires_grad(); },
+                                                            [&] { static_cast<void>(none.requires_grad()); },
+                                                            [&] { static_cast<void>(none.is_leaf()); }}) {
     BOOST_TEST(refuses<eg::ValueError>(use, {"undefined"}));
   }
 }

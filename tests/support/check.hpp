@@ -70,19 +70,32 @@ inline std::vector<unsigned char> bits_of(const Tensor& tensor) {
   std::vector<unsigned char> bits(count);
   const void* data = nullptr;
   switch (tensor.dtype()) {
-    case DType::float32: data = tensor.data<float>(); break;
-    case DType::float64: data = tensor.data<double>(); break;
-    case DType::float16: data = tensor.data<Float16>(); break;
-    case DType::bfloat16: data = tensor.data<BFloat16>(); break;
-    case DType::int32: data = tensor.data<std::int32_t>(); break;
-    case DType::int64: data = tensor.data<std::int64_t>(); break;
+    case DType::float32:
+      data = tensor.data<float>();
+      break;
+    case DType::float64:
+      data = tensor.data<double>();
+      break;
+    case DType::float16:
+      data = tensor.data<Float16>();
+      break;
+    case DType::bfloat16:
+      data = tensor.data<BFloat16>();
+      break;
+    case DType::int32:
+      data = tensor.data<std::int32_t>();
+      break;
+    case DType::int64:
+      data = tensor.data<std::int64_t>();
+      break;
   }
   if (count > 0) std::memcpy(bits.data(), data, count);
   return bits;
 }
 
 // Same dtype, shape and bits: stricter than equal_to about zeros' signs.
-inline boost::test_tools::assertion_result same_bits(const std::string& name, const Tensor& got, const Tensor& expected) {
+inline boost::test_tools::assertion_result same_bits(const std::string& name, const Tensor& got,
+                                                     const Tensor& expected) {
   const std::string text = difference(name, got, expected, exact);
   if (!text.empty()) return verdict(false, text);
   return verdict(!got.defined() || bits_of(got) == bits_of(expected), name + ": equal numbers, but not equal bits");

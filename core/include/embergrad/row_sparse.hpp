@@ -18,7 +18,7 @@ class RowSparse {
  public:
   /// The gradient of `table[input]`: row r is the sum of `grad_output` over the places where input is r. Places that
   /// hold `padding_idx` (or -1 for none) are left out.
-  /// @param input  integers of any shape, each in [0, rows)
+  /// @param input  integers of any shape, each in [0, rows) (IndexError)
   /// @param grad_output  input.shape + (dim)
   [[nodiscard]] static RowSparse from_lookup(const Tensor& input, const Tensor& grad_output, std::int64_t rows,
                                              std::int64_t padding_idx = -1);

@@ -51,7 +51,7 @@ EMBERGRAD_HD float tanh(float x) {
   p = p * z - 5.37397155531e-2F;
   p = p * z + 1.33314422036e-1F;
   p = p * z - 3.33332819422e-1F;
-  const float near = p * z * x + x;
+  const float near = x * (1.0F + p * z);  // keeps the sign of zero
   const float size = x < 0.0F ? -x : x;
   const float far_size = 1.0F - 2.0F / (rules::exp(2.0F * size) + 1.0F);
   const float far = x < 0.0F ? -far_size : far_size;
