@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sets embergrad-bench beside another framework's benchmark, case by case, in turn on the same machine.
 
-    scripts/compare_peers.py --ours build/release/apps/bench/embergrad-bench --peer "python3 pytorch_bench.py" \\
+    scripts/compare_peers.py --ours build/release/bin/embergrad-bench --peer "python3 pytorch_bench.py" \\
         --case tagger_train/packed=tagger_train/packed_fused --case op_overhead/leaf --threads 1 --pairs 5 --ewt DIR
 
 The peer takes the options of embergrad-bench (--workload, --threads, --repeat, --json, --ewt) and writes the same JSON.

@@ -1,5 +1,6 @@
 #include "kernels/memory.hpp"
 
+#include <cmath>
 #include <cstring>
 
 #include "cpu/parallel.hpp"
@@ -18,7 +19,7 @@ void run(OnCpu, const Fill& request) {
     using T = decltype(type);
     const T value = rules::Converter<T, double>::f(request.value);
     T* out = request.out.as<T>();
-    if (request.value == 0.0) {
+    if (request.value == 0.0 && !std::signbit(request.value)) {
       cpu::parallel_chunks(request.out.size, 4 * chunk, [&](std::int64_t begin, std::int64_t end) {
         std::memset(static_cast<void*>(out + begin), 0, static_cast<std::size_t>(end - begin) * sizeof(T));
       });

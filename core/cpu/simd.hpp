@@ -17,7 +17,7 @@ struct Loops {
   void (*binary[binary_op_count])(const T* a, const T* b, T* out, std::int64_t n);
   void (*binary_scalar[binary_op_count])(const T* a, T b, T* out, std::int64_t n);
   void (*scalar_binary[binary_op_count])(T a, const T* b, T* out, std::int64_t n);
-  // 16 partial sums, added pairwise.
+  // 16 lanes, each in blocks of 64 of blocks of 64, added pairwise.
   T (*sum)(const T* in, std::int64_t n);
   // out[j] = sum of in[k * stride + j] over k, in order by blocks of 64.
   void (*sum_rows)(const T* in, std::int64_t count, std::int64_t stride, std::int64_t width, T* out);

@@ -107,9 +107,8 @@ void run(OnCpu, const NormTerms& request) {
   }
   const std::int64_t chunks = (size + chunk - 1) / chunk;
   const detail::Scratch<double> partial(chunks);
-  cpu::parallel_chunks(size, chunk, [&](std::int64_t begin, std::int64_t end) {
-    partial[begin / chunk] = terms_of(begin, end);
-  });
+  cpu::parallel_chunks(size, chunk,
+                       [&](std::int64_t begin, std::int64_t end) { partial[begin / chunk] = terms_of(begin, end); });
   double total = 0;
   for (std::int64_t i = 0; i < chunks; ++i) {
     const double terms = partial[i];

@@ -7,7 +7,8 @@
 namespace embergrad {
 
 // out[o, i] = sum over k of in[o, k, i]; in is (outer, count, inner), contiguous. float32, float64, int64.
-// Order: inner == 1: 16 partial sums, k mod 16, added pairwise; else blocks of 64 consecutive k, in order.
+// Order: inner == 1: 16 lanes, k mod 16, each in blocks of 64 and these in blocks of 64, added pairwise at the end;
+// else blocks of 64 consecutive k, in order.
 struct SumMiddle {
   View in, out;
   std::int64_t outer, count, inner;

@@ -274,6 +274,71 @@ Tensor reorder(const Tensor& state, std::span<const std::int64_t> order) {
 
 }  // namespace
 
+namespace {
+
+// A PackingPlan in pooled memory.
+struct Packing {
+  PoolVector<std::int64_t> batch_sizes, order;
+  Tensor pack, unpack;
+};
+
+Packing plan(const OpCheck& check, std::span<const std::int64_t> lengths, std::int64_t max_length, std::int64_t batch,
+             bool batch_first, bool enforce_sorted) {
+  if (static_cast<std::int64_t>(lengths.size()) != batch) {
+    check.fail_value(fmt::format("{} lengths were given for {} sequences", lengths.size(), batch));
+  }
+  for (std::size_t b = 0; b < lengths.size(); ++b) {
+    if (lengths[b] < 0 || lengths[b] > max_length) {
+      check.fail_value(fmt::format("lengths[{}] is {}, but must be from 0 to {}", b, lengths[b], max_length));
+    }
+    if (enforce_sorted && b > 0 && lengths[b] > lengths[b - 1]) {
+      check.fail_value(fmt::format("lengths[{}] is {} after {}, but enforce_sorted asks for falling lengths", b,
+                                   lengths[b], lengths[b - 1]));
+    }
+  }
+  Packing packing;
+  packing.order.resize(lengths.size());
+  std::iota(packing.order.begin(), packing.order.end(), 0);
+  // By falling length, then by place: a total order, so the sort need not be stable.
+  std::sort(packing.order.begin(), packing.order.end(), [&](std::int64_t a, std::int64_t b) {
+    const std::int64_t x = lengths[static_cast<std::size_t>(a)];
+    const std::int64_t y = lengths[static_cast<std::size_t>(b)];
+    return x != y ? x > y : a < b;
+  });
+  const std::int64_t total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
+  packing.pack = empty({total}, {DType::int64, {}});
+  packing.unpack = full({max_length * batch}, -1, {DType::int64, {}});
+  auto* pack = packing.pack.mutable_data<std::int64_t>();
+  auto* unpack = packing.unpack.mutable_data<std::int64_t>();
+  std::int64_t row = 0;
+  std::int64_t alive = batch;
+  for (std::int64_t t = 0; t < max_length; ++t) {
+    while (alive > 0 && lengths[static_cast<std::size_t>(packing.order[static_cast<std::size_t>(alive - 1)])] <= t) {
+      --alive;
+    }
+    if (alive == 0) break;
+    packing.batch_sizes.push_back(alive);
+    for (std::int64_t k = 0; k < alive; ++k, ++row) {
+      const std::int64_t b = packing.order[static_cast<std::size_t>(k)];
+      const std::int64_t place = batch_first ? b * max_length + t : t * batch + b;
+      pack[row] = place;
+      unpack[place] = row;
+    }
+  }
+  return packing;
+}
+
+}  // namespace
+
+PackingPlan plan_packing(const char* op, std::span<const std::int64_t> lengths, std::int64_t max_length,
+                         std::int64_t batch, bool batch_first, bool enforce_sorted) {
+  const Packing packing = plan(OpCheck(op), lengths, max_length, batch, batch_first, enforce_sorted);
+  return {{packing.batch_sizes.begin(), packing.batch_sizes.end()},
+          {packing.order.begin(), packing.order.end()},
+          packing.pack,
+          packing.unpack};
+}
+
 LstmResult lstm_packed(const Tensor& data, std::span<const std::int64_t> batch_sizes, std::int64_t batch,
                        const LstmState& state, std::span<const Tensor> parameters, const LstmOptions& options) {
   const OpCheck check("lstm");
@@ -328,15 +393,15 @@ LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Ten
   const Shape output_shape = input.shape().slice(0, 2) + net.directions * net.output;
 
   if (!lengths.empty()) {
-    const PackingPlan plan = plan_packing("lstm", lengths, steps, batch, options.batch_first, options.enforce_sorted);
-    std::vector<std::int64_t> back(plan.order.size());
-    for (std::size_t k = 0; k < plan.order.size(); ++k) {
-      back[static_cast<std::size_t>(plan.order[k])] = static_cast<std::int64_t>(k);
+    const Packing packing = plan(check, lengths, steps, batch, options.batch_first, options.enforce_sorted);
+    PoolVector<std::int64_t> back(packing.order.size());
+    for (std::size_t k = 0; k < packing.order.size(); ++k) {
+      back[static_cast<std::size_t>(packing.order[k])] = static_cast<std::int64_t>(k);
     }
-    const LstmState sorted{reorder(state.h, plan.order), reorder(state.c, plan.order)};
-    const Tensor data = gather_rows(input.reshape({steps * batch, width}), plan.pack);
-    const LstmResult result = run_layers(data, plan.batch_sizes, batch, sorted, parameters, net, options);
-    return {gather_rows_or(result.output, plan.unpack, 0).reshape(output_shape), reorder(result.h_n, back),
+    const LstmState sorted{reorder(state.h, packing.order), reorder(state.c, packing.order)};
+    const Tensor data = gather_rows(input.reshape({steps * batch, width}), packing.pack);
+    const LstmResult result = run_layers(data, packing.batch_sizes, batch, sorted, parameters, net, options);
+    return {gather_rows_or(result.output, packing.unpack, 0).reshape(output_shape), reorder(result.h_n, back),
             reorder(result.c_n, back)};
   }
 
@@ -346,49 +411,6 @@ LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Ten
       run_layers(by_step.reshape({steps * batch, width}), batch_sizes, batch, state, parameters, net, options);
   const Tensor output = result.output.reshape({steps, batch, net.directions * net.output});
   return {options.batch_first ? transpose(output, 0, 1) : output, result.h_n, result.c_n};
-}
-
-PackingPlan plan_packing(const char* op, std::span<const std::int64_t> lengths, std::int64_t max_length,
-                         std::int64_t batch, bool batch_first, bool enforce_sorted) {
-  const OpCheck check(op);
-  if (static_cast<std::int64_t>(lengths.size()) != batch) {
-    check.fail_value(fmt::format("{} lengths were given for {} sequences", lengths.size(), batch));
-  }
-  for (std::size_t b = 0; b < lengths.size(); ++b) {
-    if (lengths[b] < 0 || lengths[b] > max_length) {
-      check.fail_value(fmt::format("lengths[{}] is {}, but must be from 0 to {}", b, lengths[b], max_length));
-    }
-    if (enforce_sorted && b > 0 && lengths[b] > lengths[b - 1]) {
-      check.fail_value(fmt::format("lengths[{}] is {} after {}, but enforce_sorted asks for falling lengths", b,
-                                   lengths[b], lengths[b - 1]));
-    }
-  }
-  PackingPlan plan;
-  plan.order.resize(lengths.size());
-  std::iota(plan.order.begin(), plan.order.end(), 0);
-  std::stable_sort(plan.order.begin(), plan.order.end(), [&](std::int64_t a, std::int64_t b) {
-    return lengths[static_cast<std::size_t>(a)] > lengths[static_cast<std::size_t>(b)];
-  });
-  const std::int64_t total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
-  plan.pack = empty({total}, {DType::int64, {}});
-  plan.unpack = full({max_length * batch}, -1, {DType::int64, {}});
-  auto* pack = plan.pack.mutable_data<std::int64_t>();
-  auto* unpack = plan.unpack.mutable_data<std::int64_t>();
-  std::int64_t row = 0;
-  std::int64_t alive = batch;
-  for (std::int64_t t = 0; t < max_length; ++t) {
-    while (alive > 0 && lengths[static_cast<std::size_t>(plan.order[static_cast<std::size_t>(alive - 1)])] <= t)
-      --alive;
-    if (alive == 0) break;
-    plan.batch_sizes.push_back(alive);
-    for (std::int64_t k = 0; k < alive; ++k, ++row) {
-      const std::int64_t b = plan.order[static_cast<std::size_t>(k)];
-      const std::int64_t place = batch_first ? b * max_length + t : t * batch + b;
-      pack[row] = place;
-      unpack[place] = row;
-    }
-  }
-  return plan;
 }
 
 }  // namespace embergrad

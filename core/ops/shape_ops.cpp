@@ -2,16 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <vector>
-
 #include "kernels/embedding.hpp"
 #include "kernels/memory.hpp"
 #include "ops/common.hpp"
+#include "src/memory_pool.hpp"
 #include "src/op_check.hpp"
 #include "src/tensor_state.hpp"
 
 namespace embergrad {
 
+using detail::PoolVector;
 using detail::strided_view;
 using detail::view;
 
@@ -115,12 +115,12 @@ struct Piece {
   std::int64_t start, length;
 };
 
-std::vector<TensorRef> refs_of(std::span<const Tensor> tensors) { return {tensors.begin(), tensors.end()}; }
+PoolVector<TensorRef> refs_of(std::span<const Tensor> tensors) { return {tensors.begin(), tensors.end()}; }
 
 // The common type of all, as torch.cat promotes.
 DType common_dtype(const OpCheck& check, std::span<const Tensor> tensors) {
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    check.defined(fmt::format("tensors[{}]", i).c_str(), tensors[i]);
+    if (!tensors[i].defined()) check.fail_value(fmt::format("tensors[{}] is undefined", i));
     check.same_device(tensors[0], tensors[i]);
   }
   Tensor widest = tensors[0];
@@ -137,7 +137,7 @@ Tensor cat(std::span<const Tensor> tensors, int dim) {
   const OpCheck check("cat");
   if (tensors.empty()) check.fail_value("tensors is empty");
   const DType dtype = common_dtype(check, tensors);
-  std::vector<Tensor> parts;
+  PoolVector<Tensor> parts;
   const Tensor* first = nullptr;
   for (const Tensor& tensor : tensors) {
     if (tensor.dim() == 0) check.fail_shape("tensors without dimensions can't be joined; stack them");
@@ -149,7 +149,7 @@ Tensor cat(std::span<const Tensor> tensors, int dim) {
   const int d = check.dimension("dim", dim, first->dim());
   Shape shape = first->shape();
   shape[d] = 0;
-  std::vector<Piece> pieces;
+  PoolVector<Piece> pieces;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     const Shape& own = parts[i].shape();
     const bool skipped = own.rank() == 1 && own[0] == 0 && first->dim() != 1;
@@ -168,8 +168,8 @@ Tensor cat(std::span<const Tensor> tensors, int dim) {
     launch(out.device(),
            CopyStrided{.in = strided_view(parts[i]), .out = part_of(out, d, pieces[i].start, pieces[i].length)});
   }
-  const std::vector<TensorRef> inputs = refs_of(parts);
-  std::vector<Shape> shapes;
+  const PoolVector<TensorRef> inputs = refs_of(parts);
+  PoolVector<Shape> shapes;
   for (const Tensor& part : parts) shapes.push_back(part.shape());
   return record("cat", out, std::span<const TensorRef>(inputs),
                 [pieces, shapes, d](const Tensor& grad, InputGradients& into) {
@@ -195,16 +195,16 @@ Tensor stack(std::span<const Tensor> tensors, int dim) {
     if (k == d) with_one.push_back(1);
     if (k < shape.rank()) with_one.push_back(shape[k]);
   }
-  std::vector<Tensor> parts;
+  PoolVector<Tensor> parts;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    check.defined("tensors", tensors[i]);
+    if (!tensors[i].defined()) check.fail_value(fmt::format("tensors[{}] is undefined", i));
     if (tensors[i].shape() != shape) {
       check.fail_shape(fmt::format("tensors[{}] has shape {}, but tensors[0] has {}", i, tensors[i].shape().to_string(),
                                    shape.to_string()));
     }
     parts.push_back(tensors[i].reshape(with_one));
   }
-  return cat(parts, d);
+  return cat(std::span<const Tensor>(parts), d);
 }
 
 Tensor stack(std::initializer_list<Tensor> tensors, int dim) {

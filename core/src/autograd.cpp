@@ -29,8 +29,8 @@ NoGrad::~NoGrad() { recording = before_; }
 
 // --- Saved
 
-// A handle to an op's result would own the op's node, and the node this closure; and at this moment a result has no node
-// yet. So only parameters, which never get one, are kept as they are.
+// A handle to an op's result would own the op's node, and the node this closure; and at this moment a result has no
+// node yet. So only parameters, which never get one, are kept as they are.
 Saved::Saved(const Tensor& tensor)
     : tensor_(!tensor.defined() || (tensor.requires_grad() && tensor.is_leaf()) ? tensor : tensor.detach()),
       version_(tensor.defined() ? tensor.version() : 0) {}
@@ -64,13 +64,12 @@ void attach_node(Node* node, std::size_t node_bytes, const char* op, std::span<c
                  std::span<Tensor> outputs) {
   node->op = op;
   node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
-  node->bytes = static_cast<std::uint32_t>(align_up(node_bytes) + inputs.size() * sizeof(Node::Edge) +
-                                           outputs.size() * sizeof(Node::Output));
+  node->bytes = align_up(node_bytes) + inputs.size() * sizeof(Node::Edge) + outputs.size() * sizeof(Node::Output);
   char* tail = reinterpret_cast<char*>(node) + align_up(node_bytes);
   node->outputs = reinterpret_cast<Node::Output*>(tail);
   node->edges = reinterpret_cast<Node::Edge*>(tail + outputs.size() * sizeof(Node::Output));
-  node->output_count = static_cast<std::uint16_t>(outputs.size());
-  node->edge_count = static_cast<std::uint16_t>(inputs.size());
+  node->output_count = static_cast<std::uint32_t>(outputs.size());
+  node->edge_count = static_cast<std::uint32_t>(inputs.size());
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     new (&node->outputs[i]) Node::Output{outputs[i].shape(), outputs[i].dtype(), {}};
   }
@@ -113,7 +112,7 @@ void attach_node(Node* node, std::size_t node_bytes, const char* op, std::span<c
 
 void destroy(Node* node) noexcept {
   const std::size_t bytes = node->bytes;
-  for (int i = 0; i < node->output_count; ++i) node->outputs[i].~Output();
+  for (std::uint32_t i = 0; i < node->output_count; ++i) node->outputs[i].~Output();
   node->~Node();
   pool_free(node, bytes);
 }
@@ -141,7 +140,7 @@ void release_node(Node* node) noexcept {
   dooming = true;
   while (Node* dead = doomed) {
     doomed = dead->next;
-    for (int i = 0; i < dead->edge_count; ++i) drop_edge(dead->edges[i]);
+    for (std::uint32_t i = 0; i < dead->edge_count; ++i) drop_edge(dead->edges[i]);
     destroy(dead);
   }
   dooming = false;
@@ -327,7 +326,7 @@ class Queue {
   }
   // Forgets what arrived at a node and lets go of it.
   static void abandon(detail::Node* node) {
-    for (int i = 0; i < node->output_count; ++i) node->outputs[i].gradient = Tensor();
+    for (std::uint32_t i = 0; i < node->output_count; ++i) node->outputs[i].gradient = Tensor();
     node->queued = false;
     detail::release_node(node);
   }
@@ -393,15 +392,15 @@ void Tensor::backward(const Tensor& gradient) const {
       run_node(*node);
     } catch (...) {
       Queue::abandon(node);
-      for (int i = 0; i < node->edge_count; ++i) {
+      for (std::uint32_t i = 0; i < node->edge_count; ++i) {
         if (node->edges[i].node != nullptr && !node->edges[i].node->queued) {
-          for (int k = 0; k < node->edges[i].node->output_count; ++k)
+          for (std::uint32_t k = 0; k < node->edges[i].node->output_count; ++k)
             node->edges[i].node->outputs[k].gradient = Tensor();
         }
       }
       throw;
     }
-    for (int i = 0; i < node->edge_count; ++i) {
+    for (std::uint32_t i = 0; i < node->edge_count; ++i) {
       detail::Node* input = node->edges[i].node;
       if (input == nullptr) continue;
       const bool reached = std::any_of(input->outputs, input->outputs + input->output_count,
@@ -410,7 +409,7 @@ void Tensor::backward(const Tensor& gradient) const {
     }
     node->release();
     node->queued = false;
-    for (int i = 0; i < node->edge_count; ++i) detail::drop_edge(node->edges[i]);
+    for (std::uint32_t i = 0; i < node->edge_count; ++i) detail::drop_edge(node->edges[i]);
     detail::release_node(node);
   }
 }

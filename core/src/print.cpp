@@ -17,14 +17,12 @@ constexpr std::int64_t print_whole = 1000;  // elements; beyond, only the edges 
 constexpr std::int64_t edge = 3;
 
 struct Style {
-  bool integers;
   bool scientific;
 };
 
 std::string number_text(double value, const Style& style) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
-  if (style.integers) return fmt::format("{:.0f}", value);
   return style.scientific ? fmt::format("{:.4e}", value) : fmt::format("{:.4f}", value);
 }
 
@@ -45,16 +43,15 @@ class Printer {
  public:
   explicit Printer(const Tensor& tensor) : tensor_(tensor), shortened_(tensor.numel() > print_whole) {
     std::vector<double> values;
-    collect(values, Shape());
+    if (!is_integer(tensor.dtype())) collect(values, Shape());
     double largest = 0, smallest = INFINITY;
     for (const double value : values) {
       if (!std::isfinite(value) || value == 0) continue;
       largest = std::max(largest, std::abs(value));
       smallest = std::min(smallest, std::abs(value));
     }
-    style_ = {is_integer(tensor.dtype()),
-              largest >= 1e5 || (largest > 0 && (largest < 1e-4 || largest / smallest > 1e8))};
-    for (const double value : values) width_ = std::max(width_, number_text(value, style_).size());
+    style_.scientific = largest >= 1e5 || (largest > 0 && (largest < 1e-4 || largest / smallest > 1e8));
+    measure(Shape());
   }
 
   [[nodiscard]] std::string text(std::size_t indent) { return write(Shape(), indent); }
@@ -71,16 +68,31 @@ class Printer {
     }
   }
 
-  [[nodiscard]] double value_at(const Shape& position) const {
+  void measure(const Shape& position) {
+    const int d = position.rank();
+    if (d == tensor_.dim()) {
+      width_ = std::max(width_, element_text(position).size());
+      return;
+    }
+    for (const std::int64_t i : shown(tensor_.shape()[d], shortened_)) {
+      if (i >= 0) measure(position + i);
+    }
+  }
+
+  [[nodiscard]] Tensor element(const Shape& position) const {
     std::int64_t flat = 0;
     for (int d = 0; d < position.rank(); ++d) flat = flat * tensor_.shape()[d] + position[d];
-    return values_at(flat);
+    return tensor_.reshape({-1})[flat];
   }
-  [[nodiscard]] double values_at(std::int64_t flat) const { return tensor_.reshape({-1})[flat].item(); }
+  [[nodiscard]] double value_at(const Shape& position) const { return element(position).item(); }
+  [[nodiscard]] std::string element_text(const Shape& position) const {
+    if (is_integer(tensor_.dtype())) return fmt::format("{}", element(position).item<std::int64_t>());
+    return number_text(value_at(position), style_);
+  }
 
   [[nodiscard]] std::string write(const Shape& position, std::size_t indent) {
     const int d = position.rank();
-    if (d == tensor_.dim()) return fmt::format("{:>{}}", number_text(value_at(position), style_), width_);
+    if (d == tensor_.dim()) return fmt::format("{:>{}}", element_text(position), width_);
     const bool innermost = d + 1 == tensor_.dim();
     std::string text = "[";
     bool first = true;

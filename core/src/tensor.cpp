@@ -276,7 +276,9 @@ Tensor& Tensor::copy_from(const Tensor& source) {
   check.defined("the tensor", *this);
   check.has_shape("source", source, shape());
   detail::begin_change("copy_from", *this);
-  const Tensor here = source.to(device());
+  // Elements of another view of this storage might be overwritten before they are read.
+  const bool overlaps = shares_storage_with(source) && source.state()->data != state_->data;
+  const Tensor here = overlaps ? no_grad([&] { return source.clone(); }) : source.to(device());
   launch(device(), Convert{.in = detail::view(here), .out = detail::view(*this)});
   return *this;
 }

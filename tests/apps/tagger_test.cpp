@@ -1,12 +1,12 @@
 // Runs the program embergrad-tagger as a user does, and looks at what it says, writes and leaves behind.
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <embergrad/safetensors.hpp>
 #include <filesystem>
@@ -130,10 +130,11 @@ std::vector<std::string> columns(const std::string& line) {
 // A running program whose output goes to files.
 class Running {
  public:
-  Running(const Place& place, const std::vector<std::string>& arguments) : place_(place) {
+  Running(const Place& place, const std::vector<std::string>& arguments) {
     std::vector<std::string> words = {EMBERGRAD_TAGGER};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
+    argv.reserve(words.size() + 1);
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     const std::string out = said_ / "out";
@@ -171,7 +172,6 @@ class Running {
   }
 
  private:
-  const Place& place_;
   TemporaryDirectory said_;
   ::pid_t child_ = -1;
 };

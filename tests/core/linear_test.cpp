@@ -55,7 +55,9 @@ BOOST_AUTO_TEST_CASE(values) {
   for_computing_types([](DType dtype) {
     Draw draw(61);
     std::vector<Case> all = cases();
-    all.push_back({{300, 128}, {130, 128}});  // a product for the library, cut into pieces
+    // Products for the library, cut into pieces of rows and of columns.
+    all.push_back({{300, 128}, {130, 128}});
+    all.push_back({{100, 128}, {400, 128}});
     for (const auto& [input, weight] : all) {
       BOOST_TEST_CONTEXT("input " << input.to_string() << ", weight " << weight.to_string() << ", seed 61") {
         const Tensor x = draw.uniform(input, dtype), w = draw.uniform(weight, dtype),

@@ -164,8 +164,12 @@ BOOST_AUTO_TEST_CASE(gradients_of_one_operand_and_of_a_matrix_with_itself) {
 
 BOOST_AUTO_TEST_CASE(float32_gradients_of_large_products) {
   Draw draw(55);
-  for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{
-           {{70, 65}, {65, 66}}, {{400, 100}, {100, 120}}, {{4, 40, 30}, {30, 50}}, {{4, 40, 30}, {1, 30, 50}}}) {
+  for (const auto& [a, b] : std::vector<std::pair<Shape, Shape>>{{{70, 65}, {65, 66}},
+                                                                 {{400, 100}, {100, 120}},
+                                                                 {{100, 400}, {400, 110}},
+                                                                 {{110, 100}, {100, 400}},
+                                                                 {{4, 40, 30}, {30, 50}},
+                                                                 {{4, 40, 30}, {1, 30, 50}}}) {
     BOOST_TEST_CONTEXT(a.to_string() << " by " << b.to_string() << ", seed 55") {
       const Tensor x = leaf(draw, a, DType::float32), y = leaf(draw, b, DType::float32);
       const Tensor wide_x = x.detach().to(DType::float64).set_requires_grad(),

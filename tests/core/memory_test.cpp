@@ -323,10 +323,11 @@ BOOST_AUTO_TEST_CASE(a_thread_that_ends_leaves_its_blocks_to_the_others) {
   const auto start = stats();
   Tensor survivor;
   std::thread([&] {
+    kept_to_the_end_of_the_thread = Tensor();  // made before the thread's pool, so destroyed after it
     survivor = eg::full({1000}, 4);
     std::vector<Tensor> cached;
     for (int i = 0; i < 100; ++i) cached.push_back(eg::empty({1000}));
-    kept_to_the_end_of_the_thread = eg::ones({10});  // freed when the pool is gone or about to be
+    kept_to_the_end_of_the_thread = eg::ones({10});
   }).join();
   BOOST_TEST(survivor.sum().item() == 4000);
   const auto asked = stats().system_allocations;

@@ -49,18 +49,8 @@ const std::vector<Shape>& shapes() {
   return all;
 }
 
-// The orders that the contract fixes. Along the innermost dimension: 16 partial sums, then pairwise.
-template <class T>
-T sum_in_lanes(const std::vector<T>& x) {
-  std::vector<T> lanes(16, T(0));
-  for (std::size_t i = 0; i < x.size(); ++i) lanes[i % 16] += x[i];
-  for (std::size_t half = 8; half > 0; half /= 2) {
-    for (std::size_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  }
-  return lanes[0];
-}
-
-// Along others: in order by blocks of 64, the block sums again so.
+// The orders that the contract fixes. Along other dimensions than the last: in order by blocks of 64, the sums of
+// blocks again so.
 template <class T>
 T sum_in_blocks(std::vector<T> x) {
   while (x.size() > 1) {
@@ -73,6 +63,21 @@ T sum_in_blocks(std::vector<T> x) {
     x = blocks;
   }
   return x.empty() ? T(0) : x[0];
+}
+
+// Along the last: 16 lanes, each summed in blocks, then added pairwise.
+template <class T>
+T sum_in_lanes(const std::vector<T>& x) {
+  std::vector<T> sums;
+  for (std::size_t lane = 0; lane < 16; ++lane) {
+    std::vector<T> own;
+    for (std::size_t i = lane; i < x.size(); i += 16) own.push_back(x[i]);
+    sums.push_back(sum_in_blocks(own));
+  }
+  for (std::size_t half = 8; half > 0; half /= 2) {
+    for (std::size_t i = 0; i < half; ++i) sums[i] += sums[i + half];
+  }
+  return sums[0];
 }
 
 }  // namespace
@@ -143,7 +148,7 @@ BOOST_AUTO_TEST_CASE(integers_sum_to_int64) {
 
 BOOST_AUTO_TEST_CASE(the_order_of_sums_is_fixed) {
   Draw draw(43);
-  for (const std::int64_t n : {1, 15, 16, 17, 33, 100, 4096, 100003}) {
+  for (const std::int64_t n : {1, 15, 16, 17, 33, 100, 1023, 1024, 1025, 4096, 65536, 65553, 100003}) {
     const Tensor row = draw.uniform({n}, DType::float32, -1, 1);
     BOOST_TEST(eg::sum(row).item<float>() == sum_in_lanes(row.to_vector()), n << " in a row");
   }

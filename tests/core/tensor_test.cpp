@@ -289,6 +289,8 @@ BOOST_AUTO_TEST_CASE(reshaping) {
   BOOST_TEST(refuses<eg::ShapeError>([] { return eg::zeros({0, 3}).reshape({0, -1}); }, {"reshape", "ambiguous"}));
   const std::int64_t half = std::int64_t{1} << 32;
   BOOST_TEST(refuses<eg::ShapeError>([&] { return x.reshape({half, half, 12}); }, {"reshape"}));
+  // 4 (2^62 + 3) is 12 to who forgets the overflow
+  BOOST_TEST(refuses<eg::ShapeError>([&] { return x.reshape({4, (std::int64_t{1} << 62) + 3}); }, {"reshape"}));
 }
 
 BOOST_AUTO_TEST_CASE(views_share_and_copies_do_not) {

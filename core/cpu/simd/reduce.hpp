@@ -1,6 +1,5 @@
 // Included by table.cpp inside a namespace. The orders of summation are fixed: they are part of the contract.
 
-// Lanes of a contiguous sum: lane i adds the elements i, i+16, i+32, …; then the lanes are added pairwise.
 template <class T>
 EMBERGRAD_HD T add_lanes(T* lanes) {
   for (int half = 8; half > 0; half /= 2) {
@@ -9,15 +8,28 @@ EMBERGRAD_HD T add_lanes(T* lanes) {
   return lanes[0];
 }
 
+// A contiguous sum: lane i adds the elements i, i+16, i+32, …, in blocks of 64 whose sums are added in blocks of 64,
+// and these in order; then the lanes are added pairwise.
 template <class T>
 static T sum_loop(const T* in, std::int64_t n) {
-  T lanes[16] = {};
-  const std::int64_t whole = n / 16 * 16;
-  for (std::int64_t i = 0; i < whole; i += 16) {
-    for (int k = 0; k < 16; ++k) lanes[k] += in[i + k];
+  constexpr std::int64_t block = 16 * 64;
+  T outer[16] = {};
+  for (std::int64_t far = 0; far < n; far += 64 * block) {
+    T middle[16] = {};
+    const std::int64_t far_end = far + 64 * block < n ? far + 64 * block : n;
+    for (std::int64_t first = far; first < far_end; first += block) {
+      T lanes[16] = {};
+      const std::int64_t end = first + block < far_end ? first + block : far_end;
+      const std::int64_t whole = first + (end - first) / 16 * 16;
+      for (std::int64_t i = first; i < whole; i += 16) {
+        for (int k = 0; k < 16; ++k) lanes[k] += in[i + k];
+      }
+      for (std::int64_t i = whole; i < end; ++i) lanes[i - whole] += in[i];
+      for (int k = 0; k < 16; ++k) middle[k] += lanes[k];
+    }
+    for (int k = 0; k < 16; ++k) outer[k] += middle[k];
   }
-  for (std::int64_t i = whole; i < n; ++i) lanes[i - whole] += in[i];
-  return add_lanes(lanes);
+  return add_lanes(outer);
 }
 
 // Rows added in order by blocks of 64, the block sums again by blocks of 64, and so on; `columns` of them at a time.

@@ -112,9 +112,9 @@ struct Node {
   std::uint64_t sequence = 0;
   const char* op = "";
   std::int32_t references = 0;
-  std::uint16_t edge_count = 0;
-  std::uint16_t output_count = 0;
-  std::uint32_t bytes = 0;
+  std::uint32_t edge_count = 0;
+  std::uint32_t output_count = 0;
+  std::size_t bytes = 0;
   bool released = false;
   bool queued = false;
   Edge* edges = nullptr;

@@ -59,11 +59,11 @@ struct Converter<Float16, From> {
 };
 template <class To>
 struct Converter<To, BFloat16> {
-  EMBERGRAD_HD static To f(BFloat16 x) { return static_cast<To>(from_bfloat16(x)); }
+  EMBERGRAD_HD static To f(BFloat16 x) { return Converter<To, float>::f(from_bfloat16(x)); }
 };
 template <class To>
 struct Converter<To, Float16> {
-  EMBERGRAD_HD static To f(Float16 x) { return static_cast<To>(from_float16(x)); }
+  EMBERGRAD_HD static To f(Float16 x) { return Converter<To, float>::f(from_float16(x)); }
 };
 template <>
 struct Converter<BFloat16, Float16> {
