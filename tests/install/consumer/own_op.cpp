@@ -8,7 +8,8 @@ namespace eg = embergrad;
 
 eg::Tensor cube(const eg::Tensor& x) {
   eg::Tensor y = eg::no_grad([&] { return x * x * x; });
-  return eg::record("cube", y, {x}, [x = eg::Saved(x)](const eg::Tensor& grad) { return 3.0 * x.get() * x.get() * grad; });
+  return eg::record("cube", y, {x},
+                    [x = eg::Saved(x)](const eg::Tensor& grad) { return 3.0 * x.get() * x.get() * grad; });
 }
 
 int main() {
