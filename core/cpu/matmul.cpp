@@ -37,6 +37,10 @@ void by_library(const Gemm& g) {
   if (before != 1) omp_set_num_threads(before);
 #endif
 #elif defined(EMBERGRAD_GEMM_OPENBLAS)
+#ifdef OPENBLAS_VERSION
+  static const bool on_one_thread = (openblas_set_num_threads(1), true);
+  static_cast<void>(on_one_thread);
+#endif
   cblas_sgemm(CblasRowMajor, g.transpose_a ? CblasTrans : CblasNoTrans, g.transpose_b ? CblasTrans : CblasNoTrans,
               static_cast<int>(g.m), static_cast<int>(g.n), static_cast<int>(g.k), 1.0F, static_cast<const float*>(g.a),
               static_cast<int>(g.lda), static_cast<const float*>(g.b), static_cast<int>(g.ldb),
