@@ -20,7 +20,7 @@ Tensor map(UnaryOp op, const char* name, Saves saves, bool keeps_integers, const
   if (saves == Saves::nothing) {
     return record(name, out, {x}, [](const Tensor& grad) { return Gradient(neg(grad)); });
   }
-  return record(name, out, {x}, [op, saved = Saved(saves == Saves::input ? x : out)](const Tensor& grad) {
+  return record(name, out, {x}, [op, saved = saves == Saves::input ? Saved::input(x) : Saved(out)](const Tensor& grad) {
     const Tensor& kept = saved.get();
     Tensor grad_in = empty(grad.shape(), grad.options());
     launch(grad.device(),

@@ -120,7 +120,7 @@ Tensor sub(const Tensor& input, const Tensor& other) {
 namespace {
 // What backward needs of a tensor if `other` wants a gradient, else only its shape.
 struct Factor {
-  Factor(const Tensor& tensor, bool needed) : shape(tensor.shape()), saved(needed ? Saved(tensor) : Saved()) {}
+  Factor(const Tensor& tensor, bool needed) : shape(tensor.shape()), saved(needed ? Saved::input(tensor) : Saved()) {}
   Shape shape;
   Saved saved;
 };
@@ -178,7 +178,7 @@ Tensor rdiv(const Tensor& input, Scalar other) {
   const Tensor x = is_integer(input.dtype()) ? input.to(DType::float32) : input;
   Tensor out = with_scalar(BinaryOp::div, "rdiv", x, other, true);
   // d(s/x)/dx = -(s/x)/x
-  return record("rdiv", out, {x}, [y = Saved(out), x = Saved(x)](const Tensor& grad) {
+  return record("rdiv", out, {x}, [y = Saved(out), x = Saved::input(x)](const Tensor& grad) {
     return Gradient(neg(mul(grad, div(y.get(), x.get()))));
   });
 }

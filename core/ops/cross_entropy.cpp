@@ -93,20 +93,21 @@ Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const NllLossOpti
                                      .sizes = samples.sizes,
                                      .ignore_index = options.ignore_index});
   const Reduced reduced = no_grad([&] { return reduce(losses, weights, options.reduction); });
-  return record("nll_loss", reduced.value, {log_probs},
-                [target = Saved(target), class_weight = Saved(options.weight), total = reduced.total_weight,
-                 shape = log_probs.shape(), sizes = samples.sizes, ignore = options.ignore_index](const Tensor& grad) {
-                  const Tensor& targets = target.get();
-                  const Tensor scale = sample_scale(grad, total);
-                  Tensor grad_in = empty(shape, grad.options());
-                  launch(grad.device(), NllLossGrad{.target = view(targets),
-                                                    .class_weight = view_or_nothing(class_weight.get(), grad.dtype()),
-                                                    .scale = view(scale),
-                                                    .grad_in = view(grad_in),
-                                                    .sizes = sizes,
-                                                    .ignore_index = ignore});
-                  return Gradient(grad_in);
-                });
+  return record(
+      "nll_loss", reduced.value, {log_probs},
+      [target = Saved::input(target), class_weight = Saved::input(options.weight), total = reduced.total_weight,
+       shape = log_probs.shape(), sizes = samples.sizes, ignore = options.ignore_index](const Tensor& grad) {
+        const Tensor& targets = target.get();
+        const Tensor scale = sample_scale(grad, total);
+        Tensor grad_in = empty(shape, grad.options());
+        launch(grad.device(), NllLossGrad{.target = view(targets),
+                                          .class_weight = view_or_nothing(class_weight.get(), grad.dtype()),
+                                          .scale = view(scale),
+                                          .grad_in = view(grad_in),
+                                          .sizes = sizes,
+                                          .ignore_index = ignore});
+        return Gradient(grad_in);
+      });
 }
 
 Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
@@ -131,7 +132,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   const Reduced reduced = no_grad([&] { return reduce(losses, weights, options.reduction); });
   return record(
       "cross_entropy", reduced.value, {logits},
-      [probs, target = Saved(target), class_weight = Saved(options.weight), total = reduced.total_weight,
+      [probs, target = Saved::input(target), class_weight = Saved::input(options.weight), total = reduced.total_weight,
        sizes = samples.sizes, ignore = options.ignore_index, smoothing = options.label_smoothing](const Tensor& grad) {
         const Tensor& targets = target.get();
         const Tensor scale = sample_scale(grad, total);

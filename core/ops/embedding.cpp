@@ -33,7 +33,7 @@ Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptio
          GatherRows{.table = detail::view(weight), .index = detail::view(input), .out = detail::view(out), .dim = dim});
 
   // d weight[r] = sum of grad over the places where input == r; none for the padding row
-  return record("embedding", out, {weight}, [input = Saved(input), rows, padding](const Tensor& grad) {
+  return record("embedding", out, {weight}, [input = Saved::input(input), rows, padding](const Tensor& grad) {
     return Gradient::dense_rows(RowSparse::from_lookup(input.get(), grad, rows, padding));
   });
 }

@@ -49,22 +49,22 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   gemm(input, false, weight, true, out, {rows, out_features, in}, bias.defined());
 
   // d input = grad W,  d W = grad^T input,  d bias = column sums of grad
-  return record(
-      "linear", out, {input, weight, bias},
-      [x = Saved(weight.requires_grad() ? input : Tensor()), w = Saved(input.requires_grad() ? weight : Tensor()),
-       in_shape = input.shape(), rows, out_features, in](const Tensor& grad, InputGradients& into) {
-        if (into.wants(0)) {
-          Tensor grad_input = empty(in_shape, grad.options());
-          gemm(grad, false, w.get(), false, grad_input, {rows, in, out_features});
-          into.add(0, std::move(grad_input));
-        }
-        if (into.wants(1)) {
-          Tensor grad_weight = empty({out_features, in}, grad.options());
-          gemm(grad, true, x.get(), false, grad_weight, {out_features, in, rows});
-          into.add(1, std::move(grad_weight));
-        }
-        if (into.wants(2)) into.add(2, sum(grad.reshape({rows, out_features}), {0}));
-      });
+  return record("linear", out, {input, weight, bias},
+                [x = Saved::input(weight.requires_grad() ? input : Tensor()),
+                 w = Saved::input(input.requires_grad() ? weight : Tensor()), in_shape = input.shape(), rows,
+                 out_features, in](const Tensor& grad, InputGradients& into) {
+                  if (into.wants(0)) {
+                    Tensor grad_input = empty(in_shape, grad.options());
+                    gemm(grad, false, w.get(), false, grad_input, {rows, in, out_features});
+                    into.add(0, std::move(grad_input));
+                  }
+                  if (into.wants(1)) {
+                    Tensor grad_weight = empty({out_features, in}, grad.options());
+                    gemm(grad, true, x.get(), false, grad_weight, {out_features, in, rows});
+                    into.add(1, std::move(grad_weight));
+                  }
+                  if (into.wants(2)) into.add(2, sum(grad.reshape({rows, out_features}), {0}));
+                });
 }
 
 }  // namespace embergrad

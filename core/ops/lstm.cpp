@@ -225,11 +225,11 @@ LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_siz
   PoolVector<TensorRef> inputs{data, h_0, c_0};
   for (const Tensor& parameter : parameters) inputs.emplace_back(parameter);
   if (detail::any_requires_grad(inputs)) {
-    layer.data = Saved(data);
+    layer.data = Saved::input(data);
     layer.output = Saved(outputs[0]);
-    layer.h_0 = Saved(h_0);
-    layer.c_0 = Saved(c_0);
-    for (const Tensor& parameter : parameters) layer.parameters.emplace_back(parameter);
+    layer.h_0 = Saved::input(h_0);
+    layer.c_0 = Saved::input(c_0);
+    for (const Tensor& parameter : parameters) layer.parameters.push_back(Saved::input(parameter));
     record("lstm", std::span<Tensor>(outputs), std::span<const TensorRef>(inputs), std::move(layer));
   }
   return {outputs[0], outputs[1], outputs[2]};

@@ -65,36 +65,36 @@ Tensor product(const Tensor& a, const Tensor& b) {
     });
   }
   // dA = G B^T,  dB = A^T G; matrices that were repeated collect the sum.
-  return record(
-      "matmul", out, {a, b},
-      [a_saved = Saved(b.requires_grad() ? a : Tensor()), b_saved = Saved(a.requires_grad() ? b : Tensor()),
-       a_shape = a.shape(), b_shape = b.shape(), batch, m, n, k, one_b](const Tensor& grad, InputGradients& into) {
-        const std::int64_t rows = batch.shape.numel() * m;
-        if (into.wants(0)) {
-          Tensor grad_a = one_b ? empty(a_shape, grad.options()) : zeros(a_shape, grad.options());
-          const Tensor& other = b_saved.get();
-          if (one_b) {
-            one(grad, 0, false, other, 0, true, grad_a, 0, {rows, k, n}, false);
-          } else {
-            batch.for_each([&](std::int64_t i, std::int64_t j, std::int64_t o) {
-              one(grad, o, false, other, j, true, grad_a, i, {m, k, n}, true);
-            });
-          }
-          into.add(0, std::move(grad_a));
-        }
-        if (into.wants(1)) {
-          Tensor grad_b = one_b ? empty(b_shape, grad.options()) : zeros(b_shape, grad.options());
-          const Tensor& other = a_saved.get();
-          if (one_b) {
-            one(other, 0, true, grad, 0, false, grad_b, 0, {k, n, rows}, false);
-          } else {
-            batch.for_each([&](std::int64_t i, std::int64_t j, std::int64_t o) {
-              one(other, i, true, grad, o, false, grad_b, j, {k, n, m}, true);
-            });
-          }
-          into.add(1, std::move(grad_b));
-        }
-      });
+  return record("matmul", out, {a, b},
+                [a_saved = Saved::input(b.requires_grad() ? a : Tensor()),
+                 b_saved = Saved::input(a.requires_grad() ? b : Tensor()), a_shape = a.shape(), b_shape = b.shape(),
+                 batch, m, n, k, one_b](const Tensor& grad, InputGradients& into) {
+                  const std::int64_t rows = batch.shape.numel() * m;
+                  if (into.wants(0)) {
+                    Tensor grad_a = one_b ? empty(a_shape, grad.options()) : zeros(a_shape, grad.options());
+                    const Tensor& other = b_saved.get();
+                    if (one_b) {
+                      one(grad, 0, false, other, 0, true, grad_a, 0, {rows, k, n}, false);
+                    } else {
+                      batch.for_each([&](std::int64_t i, std::int64_t j, std::int64_t o) {
+                        one(grad, o, false, other, j, true, grad_a, i, {m, k, n}, true);
+                      });
+                    }
+                    into.add(0, std::move(grad_a));
+                  }
+                  if (into.wants(1)) {
+                    Tensor grad_b = one_b ? empty(b_shape, grad.options()) : zeros(b_shape, grad.options());
+                    const Tensor& other = a_saved.get();
+                    if (one_b) {
+                      one(other, 0, true, grad, 0, false, grad_b, 0, {k, n, rows}, false);
+                    } else {
+                      batch.for_each([&](std::int64_t i, std::int64_t j, std::int64_t o) {
+                        one(other, i, true, grad, o, false, grad_b, j, {k, n, m}, true);
+                      });
+                    }
+                    into.add(1, std::move(grad_b));
+                  }
+                });
 }
 
 }  // namespace

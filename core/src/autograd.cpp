@@ -391,13 +391,13 @@ void Tensor::backward(const Tensor& gradient) const {
     try {
       run_node(*node);
     } catch (...) {
-      Queue::abandon(node);
+      // What it had handed on already is forgotten; a node that is queued is cleared with the queue.
       for (std::uint32_t i = 0; i < node->edge_count; ++i) {
-        if (node->edges[i].node != nullptr && !node->edges[i].node->queued) {
-          for (std::uint32_t k = 0; k < node->edges[i].node->output_count; ++k)
-            node->edges[i].node->outputs[k].gradient = Tensor();
-        }
+        detail::Node* input = node->edges[i].node;
+        if (input == nullptr || input->queued) continue;
+        for (std::uint32_t k = 0; k < input->output_count; ++k) input->outputs[k].gradient = Tensor();
       }
+      Queue::abandon(node);  // may destroy it
       throw;
     }
     for (std::uint32_t i = 0; i < node->edge_count; ++i) {

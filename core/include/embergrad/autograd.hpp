@@ -59,6 +59,14 @@ class Saved {
  public:
   Saved() = default;
   explicit Saved(const Tensor& tensor);
+  /// The same, cheaper, for an input of the op: keeps the handle itself. Never for its output, which owns the node that
+  /// owns the closure.
+  [[nodiscard]] static Saved input(const Tensor& tensor) {
+    Saved saved;
+    saved.tensor_ = tensor;
+    saved.version_ = tensor.defined() ? tensor.version() : 0;
+    return saved;
+  }
   /// The tensor, off the tape. Error that names the op if it was changed in place after the op.
   [[nodiscard]] const Tensor& get() const {
     if (tensor_.defined() && tensor_.version() != version_) throw_changed();
