@@ -21,6 +21,7 @@ ProcessResult run_self(const std::vector<std::string>& arguments) {
   std::vector<std::string> owned = {"embergrad-bench"};
   owned.insert(owned.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
+  pointers.reserve(owned.size() + 1);
   for (std::string& each : owned) pointers.push_back(each.data());
   pointers.push_back(nullptr);
 

@@ -2,7 +2,7 @@
 // float32: polynomials of our own (below 2 units in the last place for exp); float64: the C library's.
 #pragma once
 
-#include <math.h>
+#include <math.h>  // NOLINT(modernize-deprecated-headers): <cmath> brings templates
 
 #include <cstdint>
 

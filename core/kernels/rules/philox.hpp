@@ -67,7 +67,7 @@ struct SinCos {
 
 // sin and cos of 2 pi u for u in [0, 1), by + - * alone: Taylor series on an eighth of a turn.
 EMBERGRAD_HD SinCos sin_cos_of_turn(double u) {
-  const int quarter = static_cast<int>(u * 4.0 + 0.5);  // nearest quarter turn, 0 to 4
+  const int quarter = static_cast<int>(u * 4.0 + 0.5);  // NOLINT(bugprone-incorrect-roundings): u is not negative
   const double a = (u - 0.25 * quarter) * 6.283185307179586;
   const double z = a * a;
   double s = -1.0 / 1307674368000.0;
