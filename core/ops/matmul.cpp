@@ -118,7 +118,7 @@ Tensor matmul(const Tensor& input, const Tensor& other) {
   // A 1-D operand is a row or column whose dimension is dropped again.
   const Tensor a = input.dim() == 1 ? input.reshape({1, input.shape()[0]}) : input;
   const Tensor b = other.dim() == 1 ? other.reshape({other.shape()[0], 1}) : other;
-  const Tensor out = product(a, b);
+  Tensor out = product(a, b);
   if (input.dim() > 1 && other.dim() > 1) return out;
   Shape shape = out.shape().slice(0, out.dim() - 2);
   if (input.dim() > 1) shape.push_back(out.shape()[out.dim() - 2]);

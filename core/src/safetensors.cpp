@@ -485,7 +485,8 @@ std::map<std::string, std::string> find_ties(const StateDict& tensors) {
   std::map<std::string, std::string> tied;
   std::unordered_map<const void*, std::vector<const StateDict::Entry*>> stored;
   for (const StateDict::Entry& entry : tensors) {
-    const auto& [name, tensor] = entry;
+    const std::string& name = entry.first;
+    const Tensor& tensor = entry.second;
     if (tensor.numel() == 0) continue;
     auto& here = stored[tensor.state()->data];
     const auto twin = std::find_if(here.begin(), here.end(), [&](const StateDict::Entry* other) {
