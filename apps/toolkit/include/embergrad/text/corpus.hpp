@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,6 +62,18 @@ class Corpus {
 
   [[nodiscard]] Iterator begin() const;
   [[nodiscard]] Iterator end() const;
+
+  /// The comments of sentence `i` in CoNLL-U, in the file's order: the lines of its block that start with `#`, without
+  /// that sign and the spaces after it and at the end. Empty in plain text. Found in the bytes when asked for, so
+  /// comments take no memory of their own; the time is linear in the block's size. Throws IndexError.
+  [[nodiscard]] std::vector<std::string_view> comments(int64_t i) const;
+
+  /// The value of the first comment `# key = value` of sentence `i`, without spaces around it, or nothing where there
+  /// is none. Throws IndexError.
+  /// @code
+  /// corpus.comment(0, "sent_id")   // weblog-blogspot.com_nominations_20041117172713_ENG_20041117_172713-0001
+  /// @endcode
+  [[nodiscard]] std::optional<std::string_view> comment(int64_t i, std::string_view key) const;
 
   /// Words of each sentence, in order.
   [[nodiscard]] std::vector<int64_t> lengths() const;
