@@ -49,9 +49,9 @@ BOOST_AUTO_TEST_CASE(cuts_and_widens) {
   check(wide.ids, {2, 3}, {5, 6, 0, 8, 0, 0});
   check(pad_ids({{5}, {6}}, {.max_length = 0}).ids, {2, 0}, {});
   check(pad_ids({{5}, {6}}, {.max_length = INT64_MAX}).ids, {2, 1}, {5, 6});
-  BOOST_CHECK_THROW(pad_ids({{5}, {6}}, {.max_length = -1}), ValueError);
-  BOOST_CHECK_THROW(pad_ids({{5, 6}, {6}}, {.total_length = 1}), ValueError);
-  BOOST_CHECK_THROW(pad_ids(std::vector<Numbers>(), {.total_length = -1}), ValueError);
+  BOOST_CHECK_THROW((void)pad_ids({{5}, {6}}, {.max_length = -1}), ValueError);
+  BOOST_CHECK_THROW((void)pad_ids({{5, 6}, {6}}, {.total_length = 1}), ValueError);
+  BOOST_CHECK_THROW((void)pad_ids(std::vector<Numbers>(), {.total_length = -1}), ValueError);
 }
 
 BOOST_AUTO_TEST_CASE(nothing_to_pad) {
@@ -90,8 +90,8 @@ BOOST_AUTO_TEST_CASE(batches_of_samples) {
   check(bags.labels, {4}, {3, 3, 1, 0});
   check(embergrad::text::collate(samples, Numbers()).ids, {0, 0}, {});
   for (const int64_t wrong : {-1, 4}) {
-    BOOST_CHECK_THROW(embergrad::text::collate(samples, Numbers{0, wrong}), IndexError);
-    BOOST_CHECK_THROW(embergrad::text::collate_bags(samples, Numbers{wrong}), IndexError);
+    BOOST_CHECK_THROW((void)embergrad::text::collate(samples, Numbers{0, wrong}), IndexError);
+    BOOST_CHECK_THROW((void)embergrad::text::collate_bags(samples, Numbers{wrong}), IndexError);
   }
 
   std::multiset<int64_t> labels;

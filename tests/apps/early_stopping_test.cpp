@@ -13,7 +13,7 @@ using embergrad::report::EarlyStopping;
 using embergrad::report::EarlyStoppingOptions;
 using embergrad::report::StoppingMode;
 
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
 /// A mark a value: `+` better, `-` not; `!` in place of it where `should_stop` holds then.
@@ -46,10 +46,11 @@ BOOST_AUTO_TEST_CASE(min_delta_has_to_be_beaten) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_number) {
-  BOOST_TEST(marks(EarlyStopping(), {1.0, nan}) == "+!");
+  BOOST_TEST(marks(EarlyStopping(), {1.0, not_a_number}) == "+!");
   BOOST_TEST(marks(EarlyStopping(), {infinity}) == "!");
   BOOST_TEST(marks(EarlyStopping({.mode = StoppingMode::max}), {infinity}) == "!");
-  BOOST_TEST(marks(EarlyStopping({.check_finite = false}), {nan, infinity, nan, 1.0, nan, infinity, nan}) == "-+-+--!");
+  BOOST_TEST(marks(EarlyStopping({.check_finite = false}),
+                   {not_a_number, infinity, not_a_number, 1.0, not_a_number, infinity, not_a_number}) == "-+-+--!");
   EarlyStopping stopping({.mode = StoppingMode::max});
   stopping.update(0.5, 7);
   stopping.update(infinity, 8);
@@ -69,12 +70,13 @@ BOOST_AUTO_TEST_CASE(says_what_was_best) {
   BOOST_TEST(stopping.waited() == 1);
   BOOST_CHECK_THROW(EarlyStopping({.patience = -1}), ValueError);
   BOOST_CHECK_THROW(EarlyStopping({.min_delta = -0.1}), ValueError);
-  BOOST_CHECK_THROW(EarlyStopping({.min_delta = nan}), ValueError);
+  BOOST_CHECK_THROW(EarlyStopping({.min_delta = not_a_number}), ValueError);
   BOOST_CHECK_THROW(EarlyStopping({.min_delta = infinity}), ValueError);
 }
 
 BOOST_AUTO_TEST_CASE(goes_on_from_its_state_at_every_place) {
-  const std::vector<double> values = {0.3, 0.1, 1.0 / 3, nan, infinity, 0.1, -0.0, 5e-324, 0.2, 0.3, -infinity, 0.4};
+  const std::vector<double> values = {0.3,  0.1,    1.0 / 3, not_a_number, infinity,  0.1,
+                                      -0.0, 5e-324, 0.2,     0.3,          -infinity, 0.4};
   for (const StoppingMode mode : {StoppingMode::min, StoppingMode::max}) {
     for (const bool check_finite : {false, true}) {
       const EarlyStoppingOptions options{.patience = 3, .mode = mode, .check_finite = check_finite};
