@@ -62,6 +62,7 @@ class EarlyStopping {
   [[nodiscard]] std::int64_t best_step() const { return best_step_; }
   /// Values in a row, up to the last, that were not better.
   [[nodiscard]] std::int64_t waited() const { return waited_; }
+  /// What was given.
   [[nodiscard]] const EarlyStoppingOptions& options() const { return options_; }
 
   /// What has to be stored so that another EarlyStopping with the same options goes on as this one would: one JSON

@@ -17,19 +17,27 @@ namespace embergrad::report {
 class JsonValue {
  public:
   // NOLINTBEGIN(google-explicit-constructor): a field is written {"loss", 0.5}
+  /// null
   JsonValue(std::nullptr_t) {}
+  /// A floating number.
   JsonValue(float value) : value_(value) {}
+  /// A floating number.
   JsonValue(double value) : value_(value) {}
+  /// A string.
   JsonValue(std::string_view value) : value_(value) {}
+  /// A string.
   JsonValue(const std::string& value) : value_(std::string_view(value)) {}
-  /// A null pointer is null.
+  /// A string; null for a null pointer.
   JsonValue(const char* value) {
     if (value != nullptr) value_ = std::string_view(value);
   }
+  /// true or false
   template <std::same_as<bool> T>
   JsonValue(T value) : value_(value) {}
+  /// An integer.
   template <std::signed_integral T>
   JsonValue(T value) : value_(static_cast<std::int64_t>(value)) {}
+  /// An integer.
   template <std::unsigned_integral T>
   requires(!std::same_as<T, bool>) JsonValue(T value) : value_(static_cast<std::uint64_t>(value)) {}
   // NOLINTEND(google-explicit-constructor)
@@ -43,8 +51,8 @@ class JsonValue {
 
 /// A name and its value.
 struct JsonField {
-  std::string_view name;
-  JsonValue value = nullptr;
+  std::string_view name;      ///< in the object, each once; not copied
+  JsonValue value = nullptr;  ///< what stands there
 };
 
 /// How to open a JsonLines.
@@ -73,8 +81,11 @@ class JsonLines {
   /// Opens `path` and empties it, unless `append`. Appending to a file whose last line has no end (a write cut off by a
   /// full disk) starts on a line of its own. Throws IoError with the system's reason.
   explicit JsonLines(std::string path, const JsonLinesOptions& options = {});
+  /// Closes the file.
   ~JsonLines();
+  /// Takes the file over.
   JsonLines(JsonLines&& other) noexcept;
+  /// Swaps the files.
   JsonLines& operator=(JsonLines&& other) noexcept;
   JsonLines(const JsonLines&) = delete;
   JsonLines& operator=(const JsonLines&) = delete;
@@ -83,8 +94,10 @@ class JsonLines {
   /// with the system's reason if the line could not be written whole (what is written later starts on a line of its
   /// own). No allocation once the longest line was seen.
   void write(std::span<const JsonField> fields);
+  /// The same of fields written in place.
   void write(std::initializer_list<JsonField> fields) { write(std::span(fields.begin(), fields.size())); }
 
+  /// The path that was given.
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:

@@ -37,6 +37,7 @@ class CsvTable {
 
   /// Number of records; the header is none.
   [[nodiscard]] std::int64_t size() const { return static_cast<std::int64_t>(lines_.size()); }
+  /// Whether there is no record.
   [[nodiscard]] bool empty() const { return lines_.empty(); }
 
   /// The names of the columns that are kept: those asked for, in the order asked for, or all, as in the header.
