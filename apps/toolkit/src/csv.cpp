@@ -48,10 +48,11 @@ class Records {
   // Both take a field off `rest_` and leave a separator or nothing in front.
   std::string_view plain_field() {
     const std::string_view field = rest_.substr(0, rest_.find(separator_));
-    if (const auto wrong = field.find_first_of("\"\r"); wrong != std::string_view::npos) {
-      lines_.refuse(field[wrong] == quote
-                        ? fmt::format("a quote inside a field that does not start with one: '{}'", printable(field))
-                        : "a carriage return outside of quotes: lines end with LF or CR LF");
+    if (field.find(quote) != std::string_view::npos) {
+      lines_.refuse(fmt::format("a quote inside a field that does not start with one: '{}'", printable(field)));
+    }
+    if (field.find('\r') != std::string_view::npos) {
+      lines_.refuse("a carriage return outside of quotes: lines end with LF or CR LF");
     }
     rest_.remove_prefix(field.size());
     return field;
