@@ -32,7 +32,7 @@ std::string shown(std::string_view text) {
 void check_name(const char* kind, const std::string& name) {
   if (name.empty() || name.find('.') != std::string::npos) {
     throw ValueError(
-        fmt::format("checkpoint: the name of a {} must not be empty or hold a dot, but is \"{}\"", kind, shown(name)));
+        fmt::format("checkpoint: a name of {}s must not be empty or hold a dot, but is \"{}\"", kind, shown(name)));
   }
 }
 
