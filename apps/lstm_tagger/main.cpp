@@ -142,9 +142,10 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       "sentences; the best one is kept in the model file. Ctrl-C stops after the present\n"
       "batch and keeps the best so far; a second Ctrl-C ends the program at once.\n\n"
       "After each epoch, and when it is stopped, all that the run needs to go on is put\n"
-      "into FILE.resume beside the model file. The same command with --resume goes on from\n"
-      "there, and comes to the same model, to the bit. Only --epochs (without --schedule),\n"
-      "--patience, --test, --save-every, --stop-after, --threads and --quiet may change.\n\n"
+      "into FILE.resume beside the model file. The same command with --resume goes on\n"
+      "from there and comes to the same model, to the bit. Only --epochs (without\n"
+      "--schedule), --patience, --test, --save-every, --stop-after, --threads and --quiet\n"
+      "may change.\n\n"
       "  embergrad-tagger train\n"
       "  embergrad-tagger train --train a.conllu --dev b.conllu --model m.safetensors");
 

@@ -83,7 +83,8 @@ BOOST_AUTO_TEST_CASE(an_epoch_goes_on_in_its_midst) {
   }
   BOOST_CHECK_THROW((void)batch_order(some_lengths(), {.skip = -1}), ValueError);
   const Corpus corpus = small_corpus();
-  const auto rest = batches(corpus, small_words, small_tags, {.sentences = 1, .shuffle = false, .skip = 2});
+  const auto rest =
+      embergrad::text::batches(corpus, small_words, small_tags, {.sentences = 1, .shuffle = false, .skip = 2});
   BOOST_TEST(rest.size() == 1);
   BOOST_TEST((*rest.begin()).sentences == Ids{2}, boost::test_tools::per_element());
 }
