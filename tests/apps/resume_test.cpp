@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(a_save_is_whole_after_kill_9_at_any_moment) {
   std::mt19937 random(seed);
   const std::vector<std::string> arguments{
       "train", "--train",   "t",   "--embedding-dim", "6",      "--hidden", "5", "--batch",      "4", "--model",
-      "m",     "--dropout", "0.3", "--schedule",      "cosine", "--epochs", "4", "--save-every", "1", "--quiet"};
+      "m",     "--dropout", "0.3", "--schedule",      "cosine", "--epochs", "2", "--save-every", "1", "--quiet"};
   std::string command;
   for (const std::string& argument : arguments) command += argument + " ";
   const Small straight;
@@ -123,16 +123,14 @@ BOOST_AUTO_TEST_CASE(a_save_is_whole_after_kill_9_at_any_moment) {
 }
 
 BOOST_AUTO_TEST_CASE(ctrl_c_saves) {
+  const std::vector<std::string> arguments{"train", "--train", "t", "--embedding-dim", "6", "--hidden", "5", "--batch",
+                                           "4",     "--model", "m", "--epochs",        "60"};
+  std::string command;
+  for (const std::string& argument : arguments) command += argument + " ";
+  const Small straight;
+  (void)straight.good(command);
   for (const int signal : {SIGINT, SIGTERM}) {
-    const Small straight;
-    const std::string command = "train" + tiny + "--save-every 1" + with_epochs(40);
-    (void)straight.good(command);
     const Small place;
-    std::vector<std::string> arguments{"train"};
-    for (const char* word : {"--train", "t", "--embedding-dim", "6", "--hidden", "5", "--batch", "4", "--model", "m",
-                             "--save-every", "1", "--epochs", "40"}) {
-      arguments.emplace_back(word);
-    }
     Running running(place, arguments);
     running.wait_until([&] { return fs::exists(place / "m.resume"); });
     const Result stopped = running.stop(signal);
