@@ -22,12 +22,13 @@ struct BatchOptions {
   bool sort_all = false;   ///< sort the whole set by length before cutting, for evaluation; needs `shuffle = false`
   int64_t bucket = 1;  ///< sort by length within windows of so many batches before cutting: less padding, less chance
   int64_t most_words = 0;  ///< cut a batch short that would have more words, which bounds memory; 0: no limit
+  int64_t skip = 0;        ///< leave out so many batches at the start: goes on in the middle of an epoch
   /// A tag that the vocabulary lacks becomes -100, which losses and metrics leave out.
   bool ignore_unknown_tags = false;
 };
 
-/// The sentences of each batch, as positions in `lengths` (`Corpus::lengths`), each position once. Within a batch the
-/// longest sentence comes first; equally long ones keep their order.
+/// The sentences of each batch, as positions in `lengths` (`Corpus::lengths`), each position once unless `skip`. Within
+/// a batch the longest sentence comes first; equally long ones keep their order.
 ///
 /// Shuffled, the order is `permutation(n, 1000·seed + epoch)`, cut every `sentences`. With `bucket` > 1 each window of
 /// `bucket`·`sentences` of that order is sorted by length before it is cut, and, when shuffled, the batches are then
@@ -35,8 +36,8 @@ struct BatchOptions {
 /// `sort_all` all sentences are sorted (longest first, stable) and cut. No sentence, no batch. A sentence of more than
 /// `most_words` words is a batch of its own.
 ///
-/// Throws ValueError for `sentences` or `bucket` < 1, for `most_words` < 0, for `sort_all` with `shuffle` or with
-/// `bucket` > 1, and for a negative length. O(n log n).
+/// Throws ValueError for `sentences` or `bucket` < 1, for `most_words` or `skip` < 0, for `sort_all` with `shuffle` or
+/// with `bucket` > 1, and for a negative length. O(n log n).
 [[nodiscard]] std::vector<std::vector<int64_t>> batch_order(std::span<const int64_t> lengths,
                                                             const BatchOptions& options = {});
 
