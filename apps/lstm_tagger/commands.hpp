@@ -39,6 +39,7 @@ struct TrainOptions {
 
   std::string model = "tagger.safetensors";
   bool force = false;
+  std::optional<std::string> log = {};
   bool quiet = false;
   bool resume = false;
   std::optional<int64_t> save_every = {};

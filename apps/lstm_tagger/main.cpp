@@ -144,8 +144,8 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       "After each epoch, and when it is stopped, all that the run needs to go on is put\n"
       "into FILE.resume beside the model file. The same command with --resume goes on\n"
       "from there and comes to the same model, to the bit. Only --epochs (without\n"
-      "--schedule), --patience, --test, --save-every, --stop-after, --threads and --quiet\n"
-      "may change.\n\n"
+      "--schedule), --patience, --test, --log, --save-every, --stop-after, --threads and\n"
+      "--quiet may change.\n\n"
       "  embergrad-tagger train\n"
       "  embergrad-tagger train --train a.conllu --dev b.conllu --model m.safetensors");
 
@@ -173,7 +173,8 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
   group = "Result";
   c.add_option("--model", o.model, "Model file to write (tagger.safetensors)")->type_name("FILE")->group(group);
   CLI::Option* force =
-      c.add_flag("--force", o.force, "Replace the model file and its resume file if they are there")->group(group);
+      c.add_flag("--force", o.force, "Replace the model file, its resume file and the log if they are there")
+          ->group(group);
   CLI::Option* resume =
       c.add_flag("--resume", o.resume, "Go on with the run that FILE.resume, beside the model file, comes from")
           ->group(group);
@@ -184,6 +185,11 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
   c.add_option("--stop-after", o.stop_after, "Write FILE.resume and stop after so many steps, counted from the start")
       ->transform(whole<1>())
       ->type_name("N")
+      ->group(group);
+  c.add_option("--log", o.log,
+               "Write a line of JSON for each epoch: epoch, step, loss, accuracy (on the dev sentences), lr (then), "
+               "seconds (of training); --resume appends")
+      ->type_name("FILE")
       ->group(group);
   c.add_flag("--quiet", o.quiet, "Only say how it ended")->group(group);
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <embergrad/report/json_lines.hpp>
 #include <embergrad/report/progress.hpp>
 #include <embergrad/text/conllu.hpp>
 #include <embergrad/text/order.hpp>
@@ -294,6 +295,7 @@ class Training {
         origin_(origin_of(options, plan, data)),
         best_(tagger) {
     best_.network = eg::nn::clone(tagger.network);
+    if (options.log) log_.emplace(*options.log, eg::report::JsonLinesOptions{.append = options.resume});
   }
 
   /// Takes over where the run that wrote the resume file stands, and puts its best model back into the model file.
@@ -370,6 +372,7 @@ class Training {
   /// Trains what is left of the epoch, and evaluates it.
   Ending run_epoch() {
     Stopwatch watch;
+    const double start = watch.seconds();
     std::optional<eg::report::Progress> progress;
     if (!options_.quiet) {
       progress.emplace(eg::report::ProgressOptions{.label = fmt::format("epoch {}/{}", position_.epoch, plan_.epochs),
@@ -394,9 +397,11 @@ class Training {
     watch.stop();
 
     std::string note = mean_loss();
+    eg::report::JsonValue accuracy = nullptr;
     bool best = true;
     if (!data_.dev.empty()) {
       const TaggingReport report = evaluate(tagger_, data_.dev);
+      accuracy = report.accuracy();
       note += fmt::format("  dev {:.4f}", report.accuracy());
       if (const auto unknown = report.unknown_accuracy()) note += fmt::format("  unknown {:.4f}", *unknown);
       best = report.correct() > position_.best_correct;
@@ -412,6 +417,14 @@ class Training {
       save_best();
     }
     if (progress) progress->finish(note);
+    if (log_) {
+      log_->write({{"epoch", position_.epoch},
+                   {"step", position_.steps},
+                   {"loss", position_.loss / static_cast<double>(position_.words)},
+                   {"accuracy", accuracy},
+                   {"lr", optimizer_->lr()},
+                   {"seconds", watch.seconds() - start}});
+    }
     return Ending::complete;
   }
 
@@ -435,6 +448,7 @@ class Training {
   Origin origin_;
   Position position_;
   Tagger best_;
+  std::optional<eg::report::JsonLines> log_;
 };
 
 // --- what is said
@@ -515,6 +529,7 @@ void check_outputs(const TrainOptions& options) {
     throw eg::IoError(fmt::format("{}: exists already; --resume goes on with it, --force replaces it", resume));
   }
   check_output(resume, true);
+  if (options.log) check_output(*options.log, options.force || options.resume);
 }
 
 }  // namespace

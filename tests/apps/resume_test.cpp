@@ -346,4 +346,44 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_resume_files) {
       "more", [](auto& f) { f.tensors.set("model.more", embergrad::ones({1})); }, "unexpected: more");
 }
 
+BOOST_AUTO_TEST_CASE(a_log_has_a_line_an_epoch) {
+  // Without the seconds, which no two runs share.
+  const auto log_of = [](const Place& place) {
+    std::vector<std::string> lines = lines_of(read_bytes(place / "log"));
+    for (std::string& line : lines) {
+      const auto seconds = line.find(",\"seconds\":");
+      BOOST_TEST_REQUIRE(seconds != std::string::npos, line);
+      BOOST_TEST((line.front() == '{' && line.back() == '}'), line);
+      line.resize(seconds);
+    }
+    return lines;
+  };
+  const std::string command = "train" + tiny + "--lr 0.02 --schedule linear --log log" + with_epochs(epochs);
+  const Small straight;
+  (void)straight.good(command);
+  const std::vector<std::string> lines = log_of(straight);
+  BOOST_TEST_REQUIRE(lines.size() == static_cast<std::size_t>(epochs));
+  BOOST_TEST(lines[1].starts_with(R"({"epoch":2,"step":18,"loss":)"), lines[1]);
+  BOOST_TEST(lines[1].find(R"(,"accuracy":0.)") != std::string::npos, lines[1]);
+  BOOST_TEST(lines[1].find(R"(,"lr":0.00)") != std::string::npos, lines[1]);
+
+  const Small stopped;
+  (void)stopped.good(command + "--stop-after 13");
+  BOOST_TEST(log_of(stopped).size() == 1U);
+  (void)stopped.good(command + "--resume");
+  BOOST_TEST(log_of(stopped) == lines, boost::test_tools::per_element());
+
+  const Small there;
+  write_bytes(there / "log", "precious");
+  const Result refused = there.run(command);
+  BOOST_TEST(refused.status != 0);
+  BOOST_TEST(is_one_line(refused.err), refused.err);
+  BOOST_TEST(read_bytes(there / "log") == "precious");
+  BOOST_TEST(!fs::exists(there / "m"));
+  (void)there.good(command + "--force");
+  BOOST_TEST(log_of(there) == lines, boost::test_tools::per_element());
+  (void)there.good("train" + tiny + "--lr 0.02 --dev-fraction 0 --epochs 1 --quiet --force --log log");
+  BOOST_TEST(log_of(there).at(0).find(R"(,"accuracy":null,"lr":0.02)") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
