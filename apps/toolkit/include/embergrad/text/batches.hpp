@@ -62,9 +62,12 @@ class Batches {
 
   /// Number of batches.
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(order_.size()); }
+  /// Whether there is no batch.
   [[nodiscard]] bool empty() const { return order_.empty(); }
 
+  /// Builds the first batch.
   [[nodiscard]] Iterator begin() const;
+  /// Behind the last batch.
   [[nodiscard]] static std::default_sentinel_t end() { return {}; }
 
  private:
@@ -78,16 +81,21 @@ class Batches {
 /// Walks Batches. Holds the batch it stands at; keep a copy (handles to the same tensors) of what is needed longer.
 class Batches::Iterator {
  public:
-  using iterator_concept = std::input_iterator_tag;
-  using value_type = Batch;
-  using difference_type = std::ptrdiff_t;
+  using iterator_concept = std::input_iterator_tag;  ///< may be walked once
+  using value_type = Batch;                          ///< what it stands at
+  using difference_type = std::ptrdiff_t;            ///< required of iterators
 
+  /// At the first batch.
   explicit Iterator(const Batches& batches);
+  /// The batch it stands at.
   [[nodiscard]] const Batch& operator*() const { return batch_; }
+  /// The batch it stands at.
   [[nodiscard]] const Batch* operator->() const { return &batch_; }
   /// Builds the next batch. Throws ValueError for a tag that is not in the vocabulary.
   Iterator& operator++();
+  /// The same; gives nothing back.
   void operator++(int) { ++*this; }
+  /// Whether it is behind the last batch.
   [[nodiscard]] bool operator==(std::default_sentinel_t) const { return next_ > batches_->order_.size(); }
 
  private:

@@ -58,6 +58,7 @@ class Vocabulary {
 
   /// Number of ids, specials included: the rows that a table needs.
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(words_.size()); }
+  /// Whether ids 0 and 1 are padding and the unknown word.
   [[nodiscard]] bool has_specials() const { return has_specials_; }
 
   /// The id of `word`; for one that is not there `unknown_id`, or ValueError naming it where there are no specials.
