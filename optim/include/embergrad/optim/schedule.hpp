@@ -357,7 +357,7 @@ class LambdaLR final : public LRScheduler {
  public:
   /// One function for all groups, or a list with one for each. ValueError for an empty function or a list of another
   /// length.
-  LambdaLR(Optimizer& optimizer, LRLambda lr_lambda);
+  LambdaLR(Optimizer& optimizer, const LRLambda& lr_lambda);
   /// One function for each group.
   LambdaLR(Optimizer& optimizer, std::vector<LRLambda> lr_lambdas);
 
