@@ -270,10 +270,10 @@ MultiStepLR::MultiStepLR(Optimizer& optimizer, const MultiStepLROptions& options
 }
 
 LRScheduler::Rates MultiStepLR::rates(std::size_t group, double lr, std::int64_t epoch, Moment moment) const {
-  const auto due = std::ranges::equal_range(milestones_, epoch);
-  if (moment != Moment::arrive && due.empty()) return {.lr = lr};
+  const auto due = std::ranges::count(milestones_, epoch);
+  if (moment != Moment::arrive && due == 0) return {.lr = lr};
   // Epoch 0 is the first that can be a milestone.
-  const double factor = std::pow(gamma_, static_cast<double>(due.size()));
+  const double factor = std::pow(gamma_, static_cast<double>(due));
   return {.lr = (moment == Moment::arrive ? base_lr(group) : lr) * factor};
 }
 
@@ -591,8 +591,8 @@ std::vector<std::string> ReduceLROnPlateau::problems() const {
 
 // --- LambdaLR
 
-LambdaLR::LambdaLR(Optimizer& optimizer, LRLambda lr_lambda)
-    : LambdaLR(optimizer, std::vector<LRLambda>(optimizer.group_count(), std::move(lr_lambda))) {}
+LambdaLR::LambdaLR(Optimizer& optimizer, const LRLambda& lr_lambda)
+    : LambdaLR(optimizer, std::vector<LRLambda>(optimizer.group_count(), lr_lambda)) {}
 
 LambdaLR::LambdaLR(Optimizer& optimizer, std::vector<LRLambda> lr_lambdas)
     : LRScheduler("LambdaLR", optimizer), lr_lambdas_(std::move(lr_lambdas)) {

@@ -60,6 +60,16 @@ const std::vector<std::string>& ways_to_train() {
   return all;
 }
 
+// What the program says of each epoch, without words and times, which count from where a run goes on.
+std::map<std::string, std::string> said_of_epochs(const std::string& out) {
+  std::map<std::string, std::string> said;
+  for (const std::string& line : lines_of(out)) {
+    const auto loss = line.find("loss ");
+    if (line.starts_with("epoch ") && loss != std::string::npos) said[line.substr(0, 9)] = line.substr(loss);
+  }
+  return said;
+}
+
 std::string with_epochs(int count) { return " --epochs " + std::to_string(count) + " "; }
 
 }  // namespace
@@ -86,6 +96,8 @@ BOOST_AUTO_TEST_CASE(stopped_anywhere_and_resumed_gives_the_bits_of_a_run_that_w
         BOOST_TEST((Files(stopped) == Files(straight)));
         const auto ending = [](const Result& result) { return result.out.substr(result.out.find("\nbest epoch ")); };
         BOOST_TEST(ending(last) == ending(whole));
+        const auto said = said_of_epochs(whole.out);
+        for (const auto& [epoch, text] : said_of_epochs(last.out)) BOOST_TEST(text == said.at(epoch));
       }
     }
   }

@@ -55,12 +55,13 @@ class Optimizer {
   /// no such parameter, ValueError if this optimizer has no state of that name.
   [[nodiscard]] Tensor state(std::size_t parameter, std::string_view name) const;
 
-  /// All that `load_state_dict` needs to go on as if never stopped: `optimizer.<type>` (the version of this layout),
-  /// `param_groups.<group>.params` and `param_groups.<group>.<option>`, `state.<parameter>.<name>`. The tensors are the
+  /// All that `load_state_dict` needs to go on as if never stopped: `optimizer.TYPE` (the version of this layout),
+  /// `param_groups.GROUP.params` and `param_groups.GROUP.OPTION`, `state.PARAMETER.NAME`. The tensors are the
   /// optimizer's own: save or clone them before the next step.
   [[nodiscard]] StateDict state_dict() const;
   /// The same by the parameters' names instead of numbers, so that it fits wherever the names do, in any order:
-  /// `state.<name>.group` stands for `param_groups.<group>.params`. `parameters` names all parameters of this optimizer
+  /// `state.PARAMETER.group` stands for `param_groups.GROUP.params`. `parameters` names all parameters of this
+  /// optimizer
   /// (`model.state_dict()` does) and may name other tensors too; of several names of one parameter the first is taken.
   /// ValueError for parameters without a name.
   [[nodiscard]] StateDict state_dict(NamedTensors parameters) const;

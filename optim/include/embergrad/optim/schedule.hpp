@@ -45,7 +45,7 @@ class LRScheduler {
   /// "StepLR", …
   [[nodiscard]] const char* name() const { return name_; }
 
-  /// All that `load_state_dict` needs to go on as if never stopped: `scheduler.<type>` (the version of this layout),
+  /// All that `load_state_dict` needs to go on as if never stopped: `scheduler.TYPE` (the version of this layout),
   /// options and position. The functions of a LambdaLR are not in it. Learning rates and momentum in force are part of
   /// the optimizer's state.
   [[nodiscard]] StateDict state_dict() const;
@@ -54,19 +54,25 @@ class LRScheduler {
   void load_state_dict(const StateDict& state);
 
  protected:
-  /// When a learning rate is asked for: when the scheduler begins, at a step, or when a SequentialLR comes to it.
-  enum class Moment { begin, step, arrive };
+  /// When a learning rate is asked for.
+  enum class Moment {
+    begin,  ///< when the scheduler is made, or a SequentialLR begins with it
+    step,   ///< at a step
+    arrive  ///< when a SequentialLR comes to it
+  };
   /// Learning rate of a group, and momentum (the first beta, if there are betas) where a schedule changes that.
   struct Rates {
-    double lr;
-    std::optional<double> momentum = {};
+    double lr;                            ///< finite and not negative
+    std::optional<double> momentum = {};  ///< none: stays as it is
   };
   /// A part of the state: its name and where it stands. Without a place it marks the type.
   struct Field {
-    std::string name;
+    std::string name;  ///< key in `state_dict`
+    /// Member of the scheduler.
     std::variant<std::monostate, double*, std::int64_t*, bool*, std::vector<double>*, std::vector<std::int64_t>*> place;
   };
 
+  /// Notes the learning rates to start from; `name` has to live on.
   LRScheduler(const char* name, Optimizer& optimizer);
 
   /// For the end of constructors: refuses wrong options, then begins.
@@ -78,15 +84,19 @@ class LRScheduler {
   /// What is wrong with options and position.
   [[nodiscard]] virtual std::vector<std::string> problems() const;
 
+  /// Whose learning rates it changes.
   [[nodiscard]] Optimizer& optimizer() const { return *optimizer_; }
+  /// Groups of the optimizer.
   [[nodiscard]] std::size_t group_count() const { return optimizer_->group_count(); }
   /// The learning rates that the schedule starts from.
   [[nodiscard]] double base_lr(std::size_t group) const { return base_lrs_[group]; }
   /// Replaces them, for later schedulers too.
   void set_base_lr(std::size_t group, double lr);
-  /// Whether the groups have a momentum or betas, and what would be wrong with such a value.
+  /// Whether the groups have a momentum or betas.
   [[nodiscard]] bool has_momentum() const;
+  /// What would be wrong with this momentum (first beta) in the group.
   [[nodiscard]] std::vector<std::string> momentum_problems(std::size_t group, double momentum) const;
+  /// ValueError with all `problems`.
   void check() const;
 
  private:
@@ -113,6 +123,7 @@ class LRScheduler {
 /// A number for each group: one for all of them, or a list with one for each.
 class PerGroup {
  public:
+  /// The same for all groups.
   PerGroup(double value) : values_{value} {}  // NOLINT(google-explicit-constructor)
   PerGroup(std::initializer_list<double> values) : PerGroup(std::vector<double>(values)) {}  ///< One for each group.
   PerGroup(std::vector<double> values)
@@ -232,7 +243,10 @@ class CosineAnnealingLR final : public LRScheduler {
 };
 
 /// The curve of a `OneCycleLR`.
-enum class AnnealStrategy { cos, linear };
+enum class AnnealStrategy {
+  cos,     ///< half a wave of a cosine
+  linear,  ///< a straight line
+};
 
 /// Options of `OneCycleLR`, in PyTorch's order. Either `total_steps` or both `epochs` and `steps_per_epoch` are needed;
 /// if `total_steps` is there, the others are not looked at.
@@ -281,9 +295,15 @@ class OneCycleLR final : public LRScheduler {
 };
 
 /// Whether a metric is to fall or to rise.
-enum class PlateauMode { min, max };
+enum class PlateauMode {
+  min,  ///< small ones are good: a loss
+  max,  ///< large ones are good: an accuracy
+};
 /// Whether `threshold` is a share of the best metric or a difference from it.
-enum class ThresholdMode { rel, abs };
+enum class ThresholdMode {
+  rel,  ///< a share
+  abs,  ///< a difference
+};
 
 /// Options of `ReduceLROnPlateau`, in PyTorch's order.
 struct ReduceLROnPlateauOptions {
@@ -337,7 +357,7 @@ class LambdaLR final : public LRScheduler {
  public:
   /// One function for all groups, or a list with one for each. ValueError for an empty function or a list of another
   /// length.
-  LambdaLR(Optimizer& optimizer, LRLambda lr_lambda);
+  LambdaLR(Optimizer& optimizer, const LRLambda& lr_lambda);
   /// One function for each group.
   LambdaLR(Optimizer& optimizer, std::vector<LRLambda> lr_lambdas);
 
