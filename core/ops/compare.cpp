@@ -134,19 +134,22 @@ Tensor where(const Tensor& condition, const Tensor& input, const Tensor& other) 
 namespace {
 
 // A scalar as a tensor that is promoted with `beside` as the scalar would be.
-Tensor scalar_beside(const OpCheck& check, const char* argument, Scalar scalar, const Tensor& beside) {
-  check.not_16_bit(argument, beside);
+Tensor scalar_beside(const char* argument, Scalar scalar, const char* beside_argument, const Tensor& beside) {
+  const OpCheck check("where");
+  check.not_16_bit(beside_argument, beside);
   const bool keeps = scalar.is_integer() || is_floating(beside.dtype());
-  return full({}, scalar, {keeps ? beside.dtype() : DType::float32, beside.device()});
+  const DType dtype = keeps ? beside.dtype() : DType::float32;
+  static_cast<void>(check.number(argument, scalar, dtype));
+  return full({}, scalar, {dtype, beside.device()});
 }
 
 }  // namespace
 
 Tensor where(const Tensor& condition, const Tensor& input, Scalar other) {
-  return where(condition, input, scalar_beside(OpCheck("where"), "input", other, input));
+  return where(condition, input, scalar_beside("other", other, "input", input));
 }
 Tensor where(const Tensor& condition, Scalar input, const Tensor& other) {
-  return where(condition, scalar_beside(OpCheck("where"), "other", input, other), other);
+  return where(condition, scalar_beside("input", input, "other", other), other);
 }
 Tensor where(const Tensor& condition, Scalar input, Scalar other) {
   OpCheck("where").is_integer("condition", condition);

@@ -21,14 +21,14 @@ Tensor mse_loss(const Tensor& input, const Tensor& target, const MseLossOptions&
   const DType dtype = common_type(input.dtype(), target.dtype());
   if (!options.weight.defined() && is_integer(dtype)) check.computes("input", input);
   static_cast<void>(broadcast_shape("mse_loss", input.shape(), target.shape()));
-  const Tensor errors = square(sub(input.to(dtype), target.to(dtype)));
+  Tensor errors = square(sub(input.to(dtype), target.to(dtype)));
   if (!options.weight.defined()) {
     if (options.reduction == Reduction::none) return errors;
     return options.reduction == Reduction::sum ? sum(errors) : mean(errors);
   }
   check.not_16_bit("weight", options.weight);
   check.has_shape("weight", options.weight, input.shape());
-  const Tensor weighted = mul(errors, options.weight);
+  Tensor weighted = mul(errors, options.weight);
   if (options.reduction == Reduction::none) return weighted;
   return options.reduction == Reduction::sum ? sum(weighted) : div(sum(weighted), sum(options.weight));
 }

@@ -249,6 +249,8 @@ BOOST_AUTO_TEST_CASE(errors) {
   BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::where(eg::tensor({1, 1}), x, x); }, {"where:", "[2]", "[2, 3]"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { return eg::where(mask, x, Tensor()); }, {"where:", "other", "undefined"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { return eg::where(mask, 1, Tensor()); }, {"where:", "other", "undefined"}));
+  BOOST_TEST(
+      refuses<eg::ValueError>([&] { return eg::where(mask, n, std::int64_t{1} << 40); }, {"where:", "other", "int32"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { return eg::where(Tensor(), 1, 2); }, {"where:", "condition", "undefined"}));
   BOOST_TEST(refuses<eg::DTypeError>([&] { return eg::masked_fill(x, x, 1); }, {"masked_fill:", "mask", "float32"}));
   BOOST_TEST(refuses<eg::ShapeError>(

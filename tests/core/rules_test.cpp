@@ -133,6 +133,16 @@ BOOST_AUTO_TEST_CASE(tanh_of_floats) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(log1p_of_unit_floats) {
+  const auto got = [](float x) { return er::log1p_of_unit(x); };
+  check_accuracy(
+      "log1p_of_unit", 3, got, [](double x) { return std::log1p(x); }, 0, 1);
+  BOOST_TEST(got(0.0F) == 0.0F);
+  BOOST_TEST(got(1e-30F) == 1e-30F);
+  BOOST_TEST(std::isnan(got(not_a_number)));
+  BOOST_TEST(er::log1p_of_unit(0.25) == std::log1p(0.25));
+}
+
 BOOST_AUTO_TEST_CASE(sigmoid_of_floats) {
   const auto got = [](float x) { return er::sigmoid(x); };
   check_accuracy("sigmoid", 4, got, logistic, -88.7F, infinity);

@@ -103,43 +103,62 @@ EMBERGRAD_HD bool beats(T x, T best) {
   return (smallest ? x < best : x > best) || (x != x && best == best);
 }
 
+// The extreme of n >= 1 numbers, passing over NaN but for the first number.
 template <bool smallest, class T>
-EMBERGRAD_HD T extreme_of(const T* in, std::int64_t n) {
+EMBERGRAD_HD T extreme_but_nan(const T* in, std::int64_t n) {
   T lanes[16];
   for (int k = 0; k < 16; ++k) lanes[k] = in[0];
   const std::int64_t whole = n / 16 * 16;
   for (std::int64_t i = 0; i < whole; i += 16) {
-    for (int k = 0; k < 16; ++k) {
-      const T x = in[i + k];
-      lanes[k] = ((smallest ? x < lanes[k] : x > lanes[k]) | (x != x)) ? x : lanes[k];
-    }
+    for (int k = 0; k < 16; ++k)
+      lanes[k] = (smallest ? in[i + k] < lanes[k] : in[i + k] > lanes[k]) ? in[i + k] : lanes[k];
   }
   for (std::int64_t i = whole; i < n; ++i) {
-    if (beats<smallest>(in[i], lanes[i - whole])) lanes[i - whole] = in[i];
+    T& lane = lanes[i - whole];
+    lane = (smallest ? in[i] < lane : in[i] > lane) ? in[i] : lane;
   }
   T best = lanes[0];
-  for (int k = 1; k < 16; ++k) best = beats<smallest>(lanes[k], best) ? lanes[k] : best;
+  for (int k = 1; k < 16; ++k) best = (smallest ? lanes[k] < best : lanes[k] > best) ? lanes[k] : best;
   return best;
 }
 
+// The first position that holds, or n; looked at in blocks, without a branch inside.
+template <class T, class Holds>
+EMBERGRAD_HD std::int64_t first_that(const T* in, std::int64_t n, const Holds& holds) {
+  constexpr std::int64_t block = 256;
+  std::int64_t first = 0;
+  for (; first + block <= n; first += block) {
+    int found = 0;
+    for (std::int64_t i = first; i < first + block; ++i) found |= holds(in[i]) ? 1 : 0;
+    if (found != 0) break;
+  }
+  while (first < n && !holds(in[first])) ++first;
+  return first;
+}
+
+template <class T>
+struct IsNan {
+  EMBERGRAD_HD bool operator()(T x) const { return x != x; }
+};
+template <class T>
+struct IsEqual {
+  T value;
+  EMBERGRAD_HD bool operator()(T x) const { return x == value; }
+};
+
 template <class T>
 static T extreme_loop(const T* in, std::int64_t n, bool smallest) {
-  return smallest ? extreme_of<true>(in, n) : extreme_of<false>(in, n);
+  if constexpr (!rules::is_integer<T>) {
+    const std::int64_t nan = first_that(in, n, IsNan<T>{});
+    if (nan < n) return in[nan];
+  }
+  return smallest ? extreme_but_nan<true>(in, n) : extreme_but_nan<false>(in, n);
 }
 
 template <class T>
 static std::int64_t find_loop(const T* in, std::int64_t n, T value) {
-  constexpr std::int64_t block = 128;
-  const bool any_nan = value != value;
-  std::int64_t first = 0;
-  for (; first + block <= n; first += block) {
-    int found = 0;
-    for (std::int64_t i = first; i < first + block; ++i)
-      found |= static_cast<int>(in[i] == value || (any_nan && in[i] != in[i]));
-    if (found != 0) break;
-  }
-  while (first < n && !(in[first] == value || (any_nan && in[first] != in[first]))) ++first;
-  return first;
+  if (value != value) return first_that(in, n, IsNan<T>{});
+  return first_that(in, n, IsEqual<T>{value});
 }
 
 template <bool smallest, class T>

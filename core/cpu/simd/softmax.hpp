@@ -1,24 +1,10 @@
 // Included by table.cpp inside a namespace. One contiguous row.
 
-template <class T>
-EMBERGRAD_HD T row_max(const T* in, std::int64_t n) {
-  T lanes[16];
-  for (int k = 0; k < 16; ++k) lanes[k] = in[0];
-  const std::int64_t whole = n / 16 * 16;
-  for (std::int64_t i = 0; i < whole; i += 16) {
-    for (int k = 0; k < 16; ++k) lanes[k] = in[i + k] > lanes[k] ? in[i + k] : lanes[k];
-  }
-  for (std::int64_t i = whole; i < n; ++i) lanes[i - whole] = in[i] > lanes[i - whole] ? in[i] : lanes[i - whole];
-  T largest = lanes[0];
-  for (int k = 1; k < 16; ++k) largest = lanes[k] > largest ? lanes[k] : largest;
-  return largest;
-}
-
 // A NaN anywhere makes the sum NaN, whatever the maximum missed.
 template <class T>
 static void softmax_row_loop(const T* in, T* out, std::int64_t n, bool log) {
   if (n == 0) return;
-  const T largest = row_max(in, n);
+  const T largest = extreme_but_nan<false>(in, n);
   for (std::int64_t i = 0; i < n; ++i) out[i] = rules::exp(in[i] - largest);
   const T total = sum_loop(out, n);
   if (log) {

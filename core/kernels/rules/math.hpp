@@ -61,9 +61,19 @@ EMBERGRAD_HD double tanh(double x) { return ::tanh(x); }
 
 EMBERGRAD_HD float log(float x) { return ::logf(x); }
 EMBERGRAD_HD double log(double x) { return ::log(x); }
-// log(1 + x)
-EMBERGRAD_HD float log1p(float x) { return ::log1pf(x); }
-EMBERGRAD_HD double log1p(double x) { return ::log1p(x); }
+// log(1 + x) for x in [0, 1]: 2 artanh(x / (2 + x)) by its series, accurate for small x too.
+EMBERGRAD_HD float log1p_of_unit(float x) {
+  const float s = x / (2.0F + x);
+  const float z = s * s;
+  float p = 2.0F / 13;
+  p = p * z + 2.0F / 11;
+  p = p * z + 2.0F / 9;
+  p = p * z + 2.0F / 7;
+  p = p * z + 2.0F / 5;
+  p = p * z + 2.0F / 3;
+  return s * (2.0F + p * z);
+}
+EMBERGRAD_HD double log1p_of_unit(double x) { return ::log1p(x); }
 
 EMBERGRAD_HD float sqrt(float x) { return ::sqrtf(x); }
 EMBERGRAD_HD double sqrt(double x) { return ::sqrt(x); }

@@ -63,7 +63,7 @@ struct LogSigmoid {
   template <class T>
   EMBERGRAD_HD static T f(T x) {
     const T size = x < T(0) ? -x : x;
-    return (x < T(0) ? x : T(0)) - rules::log1p(rules::exp(-size));
+    return (x < T(0) ? x : T(0)) - rules::log1p_of_unit(rules::exp(-size));
   }
   template <class T>
   EMBERGRAD_HD static T df(T x) {
