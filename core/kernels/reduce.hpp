@@ -23,6 +23,5 @@ struct ArgmaxMiddle {
 void run(OnCpu, const SumMiddle&);
 void run(OnCpu, const ArgmaxMiddle&);
 void run(OnCuda, const SumMiddle&);
-void run(OnCuda, const ArgmaxMiddle&);
 
 }  // namespace embergrad
