@@ -121,11 +121,13 @@ Tensor argmax(const Tensor& input, int dim, bool keepdim) {
   }
   Tensor out = empty(left, {DType::int64, input.device()});
   const int after = std::min(d + 1, shape.rank());
-  launch(input.device(), ArgmaxMiddle{.in = view(input),
-                                      .out = view(out),
-                                      .outer = product(shape, 0, d),
-                                      .count = count,
-                                      .inner = product(shape, after, shape.rank())});
+  launch(input.device(), ExtremeMiddle{.in = view(input),
+                                       .values = {},
+                                       .indices = view(out),
+                                       .outer = product(shape, 0, d),
+                                       .count = count,
+                                       .inner = product(shape, after, shape.rank()),
+                                       .smallest = false});
   return out;
 }
 

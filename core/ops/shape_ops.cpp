@@ -213,7 +213,7 @@ Tensor stack(std::initializer_list<Tensor> tensors, int dim) {
 
 namespace {
 
-Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_fill, double fill) {
+Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_fill, Number fill) {
   const OpCheck check(op);
   check.defined("input", input);
   check.is_integer("index", index);
