@@ -20,7 +20,9 @@ inline constexpr bool built_with_cuda = false;
 
 // A contract has a CUDA side where its header declares one.
 template <class Request>
-concept HasCudaSide = requires(OnCuda on, const Request& request) { run(on, request); };
+concept HasCudaSide = requires(OnCuda on, const Request& request) {
+  run(on, request);
+};
 
 // DeviceError: this build, or this contract, has no CUDA.
 [[noreturn]] void throw_cannot_run(Device device, const std::type_info& request);

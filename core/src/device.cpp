@@ -27,8 +27,8 @@ bool cuda_is_available() noexcept {
 }
 
 void throw_cannot_run(Device device, const std::type_info& request) {
-  const std::unique_ptr<char, decltype(&std::free)> name(
-      abi::__cxa_demangle(request.name(), nullptr, nullptr, nullptr), &std::free);
+  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(request.name(), nullptr, nullptr, nullptr),
+                                                         &std::free);
   throw DeviceError(fmt::format("{}: there is no CUDA kernel for {}", device.to_string(),
                                 name != nullptr ? name.get() : request.name()));
 }

@@ -1,0 +1,2 @@
+// Must not compile: the CUDA room knows no layers.
+#include <embergrad/nn/module.hpp>
