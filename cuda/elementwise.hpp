@@ -118,7 +118,11 @@ template <class Rule, class T>
 struct WithNumber {
   T number;
   bool first;
-  EMBERGRAD_HD T operator()(T x) const { return first ? Rule::f(number, x) : Rule::f(x, number); }
+  EMBERGRAD_HD T operator()(T x) const {
+    const T a = first ? number : x;
+    const T b = first ? x : number;
+    return Rule::f(a, b);
+  }
 };
 template <class T>
 struct Clamped {

@@ -53,8 +53,7 @@ struct SumSlices {
         if (thread < half) sums.of[0][thread] += sums.of[0][thread + half];
         block.sync();
       }
-      if (thread == 0) block.store(out + o, sums.of[0][0]);
-      block.sync();
+      if (thread == 0) block.store(out + o, sums.of[0][0]);  // where thread 0 alone writes for the next slice
     }
   }
 };

@@ -1,5 +1,6 @@
 // On a real GPU: CPU and CUDA give the same. Skipped without one; EMBERGRAD_REQUIRE_CUDA=1 makes that a failure.
 #include <boost/test/unit_test.hpp>
+#include <cstdio>
 #include <cstdlib>
 #include <sstream>
 #include <string>
@@ -26,6 +27,7 @@ namespace {
 boost::test_tools::assertion_result gpu_is_here(boost::unit_test::test_unit_id /*id*/) {
   const char* required = std::getenv("EMBERGRAD_REQUIRE_CUDA");
   if (required != nullptr && std::string(required) == "1") return verdict(true, "");
+  if (!eg::cuda_is_available()) std::puts("skipped: no usable GPU");
   return verdict(eg::cuda_is_available(), "no usable GPU");
 }
 

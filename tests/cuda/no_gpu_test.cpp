@@ -1,5 +1,6 @@
 // Where no GPU can be used, for whatever reason, that reason is told. Skipped where there is one.
 #include <boost/test/unit_test.hpp>
+#include <cstdio>
 #include <string>
 
 #include <embergrad/device.hpp>
@@ -15,6 +16,7 @@ using eg::test::refuses;
 using eg::test::verdict;
 
 BOOST_AUTO_TEST_SUITE(no_gpu, *boost::unit_test::precondition([](boost::unit_test::test_unit_id) {
+                        if (eg::cuda_is_available()) std::puts("skipped: a GPU is here");
                         return verdict(!eg::cuda_is_available(), "a GPU is here");
                       }))
 
