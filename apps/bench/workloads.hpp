@@ -25,6 +25,8 @@ struct Workload {
 
 /// 1000 tiny ops in a row and their backward: what an op costs beside its work.
 [[nodiscard]] std::vector<Workload> op_overhead();
+/// LSTM layers of four sizes, forward and with backward, padded to one length and packed.
+[[nodiscard]] std::vector<Workload> lstm();
 /// A tagger of six hidden units, one sentence at a time.
 [[nodiscard]] std::vector<Workload> tagger_tutorial();
 /// A tagger of a real treebank, 32 sentences at a time: training and evaluation.

@@ -5,6 +5,7 @@
 
 #include "cpu/parallel.hpp"
 #include "cpu/simd.hpp"
+#include "cpu/transpose.hpp"
 #include "cpu/visit.hpp"
 #include "kernels/matmul.hpp"
 #include "src/memory_pool.hpp"
@@ -58,21 +59,24 @@ void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::i
                     .beta = add ? 1.0 : 0.0});
 }
 
-// to (columns, rows) = from (rows, columns) transposed, in tiles that stay in cache.
-template <class T>
-void transpose(const T* from, std::int64_t rows, std::int64_t columns, T* to) {
-  constexpr std::int64_t tile = 16;
-  for (std::int64_t r0 = 0; r0 < rows; r0 += tile) {
-    for (std::int64_t c0 = 0; c0 < columns; c0 += tile) {
-      for (std::int64_t c = c0; c < std::min(columns, c0 + tile); ++c) {
-        for (std::int64_t r = r0; r < std::min(rows, r0 + tile); ++r) to[c * rows + r] = from[r * columns + c];
-      }
-    }
-  }
+// How many sequences one thread takes through all steps. Sequences don't depend on each other, so this needs no meeting
+// of threads at each step; fewer make the products of a step slower, the more so when the weights don't fit a
+// processor's own cache. It depends on the sizes alone. Two directions are divided among threads as they are.
+std::int64_t share_of(const LstmSizes& s, bool only_direction) {
+  if (!only_direction || s.batch == 0) return s.batch;
+  const std::int64_t weights = 4 * s.hidden * s.output;
+  const std::int64_t enough = weights <= std::int64_t{1} << 18 ? 16 : 32;
+  const std::int64_t shares = std::max<std::int64_t>(1, (s.batch + enough / 2) / enough);
+  return (s.batch + shares - 1) / shares;
+}
+
+// How many of the sequences [begin, end) are among the first `count`.
+std::int64_t among(std::int64_t count, std::int64_t begin, std::int64_t end) {
+  return std::clamp(count, begin, end) - begin;
 }
 
 template <class T>
-void forward(const LstmForward& request) {
+void forward(const LstmForward& request, bool only_direction) {
   const LstmSizes& s = request.sizes;
   const auto& loops = cpu::simd().loops<T>();
   const std::int64_t gate_width = 4 * s.hidden;
@@ -94,36 +98,41 @@ void forward(const LstmForward& request) {
   // through them.
   multiply<T>(s.rows, gate_width, s.input, static_cast<const T*>(request.input), s.input, false, weight_ih, s.input,
               true, gates, gate_width, false);
-  const detail::Scratch<T> recurrent(s.output * gate_width);
-  transpose(weight_hh, gate_width, s.output, recurrent.get());
+  const std::int64_t stride = gate_width % 1024 == 0 ? gate_width + 64 : gate_width;  // rows 4 KiB apart share lines
+  const detail::Scratch<T> recurrent(s.output * stride);
+  cpu::transpose(weight_hh, gate_width, s.output, s.output, recurrent.get(), stride);
   const detail::Scratch<T> bias(gate_width);
   if (bias_ih != nullptr) loops.binary[cpu::binary_place<rules::Add>](bias_ih, bias_hh, bias.get(), gate_width);
   const T* both_biases = bias_ih != nullptr ? bias.get() : nullptr;
 
-  for (std::int64_t k = 0; k < s.steps; ++k) {
-    const std::int64_t t = steps.at(k);
-    const std::int64_t alive = s.batch_sizes[t];
-    const std::int64_t first = steps.first_row(t);
-    multiply<T>(alive, gate_width, s.output, h, s.output, false, recurrent.get(), gate_width, false,
-                gates + first * gate_width, gate_width, true);
-    for (std::int64_t b = 0; b < alive; ++b) {
-      const std::int64_t row = first + b;
-      T* out = weight_hr != nullptr ? before_projection + row * s.hidden : h + b * s.output;
-      loops.lstm_cell(gates + row * gate_width, both_biases, c + b * s.hidden, cells + row * s.hidden,
-                      cells_tanh + row * s.hidden, out, s.hidden);
-      copy(cells + row * s.hidden, c + b * s.hidden, s.hidden);
+  cpu::parallel_chunks(s.batch, share_of(s, only_direction), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t k = 0; k < s.steps; ++k) {
+      const std::int64_t t = steps.at(k);
+      const std::int64_t alive = among(s.batch_sizes[t], begin, end);
+      if (alive == 0) continue;
+      const std::int64_t first = steps.first_row(t) + begin;
+      multiply<T>(alive, gate_width, s.output, h + begin * s.output, s.output, false, recurrent.get(), stride, false,
+                  gates + first * gate_width, gate_width, true);
+      for (std::int64_t b = begin; b < begin + alive; ++b) {
+        const std::int64_t row = first + b - begin;
+        T* out = weight_hr != nullptr ? before_projection + row * s.hidden : h + b * s.output;
+        loops.lstm_cell(gates + row * gate_width, both_biases, c + b * s.hidden, cells + row * s.hidden,
+                        cells_tanh + row * s.hidden, out, s.hidden);
+        copy(cells + row * s.hidden, c + b * s.hidden, s.hidden);
+      }
+      if (weight_hr != nullptr) {
+        multiply<T>(alive, s.output, s.hidden, before_projection + first * s.hidden, s.hidden, false, weight_hr,
+                    s.hidden, true, h + begin * s.output, s.output, false);
+      }
+      for (std::int64_t b = begin; b < begin + alive; ++b) {
+        copy(h + b * s.output, output + (first + b - begin) * request.output_stride, s.output);
+      }
     }
-    if (weight_hr != nullptr) {
-      multiply<T>(alive, s.output, s.hidden, before_projection + first * s.hidden, s.hidden, false, weight_hr, s.hidden,
-                  true, h, s.output, false);
-    }
-    for (std::int64_t b = 0; b < alive; ++b)
-      copy(h + b * s.output, output + (first + b) * request.output_stride, s.output);
-  }
+  });
 }
 
 template <class T>
-void backward(const LstmBackward& request) {
+void backward(const LstmBackward& request, bool only_direction) {
   const LstmSizes& s = request.sizes;
   const auto& loops = cpu::simd().loops<T>();
   const std::int64_t gate_width = 4 * s.hidden;
@@ -147,34 +156,39 @@ void backward(const LstmBackward& request) {
   const detail::Scratch<T> grad_outputs(weight_hr != nullptr ? s.rows * s.output : 0);
   const detail::Scratch<T> grad_hidden(weight_hr != nullptr ? s.batch * s.hidden : 0);
 
-  for (std::int64_t k = s.steps - 1; k >= 0; --k) {
-    const std::int64_t t = steps.at(k);
-    const std::int64_t alive = s.batch_sizes[t];
-    const std::int64_t first = steps.first_row(t);
-    const std::int64_t continued = steps.continued(t);
-    const T* cells_before = continued > 0 ? cells + steps.first_row(steps.previous(t)) * s.hidden : nullptr;
-    if (grad_output != nullptr) {
-      for (std::int64_t b = 0; b < alive; ++b) {
-        T* sum = grad_h + b * s.output;
-        add(sum, grad_output + (first + b) * request.grad_output_stride, sum, s.output);
+  cpu::parallel_chunks(s.batch, share_of(s, only_direction), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t k = s.steps - 1; k >= 0; --k) {
+      const std::int64_t t = steps.at(k);
+      const std::int64_t alive = among(s.batch_sizes[t], begin, end);
+      if (alive == 0) continue;
+      const std::int64_t first = steps.first_row(t) + begin;
+      const std::int64_t continued = steps.continued(t);
+      const T* cells_before = continued > 0 ? cells + steps.first_row(steps.previous(t)) * s.hidden : nullptr;
+      T* grad_state = grad_h + begin * s.output;
+      if (grad_output != nullptr) {
+        for (std::int64_t b = 0; b < alive; ++b) {
+          T* sum = grad_state + b * s.output;
+          add(sum, grad_output + (first + b) * request.grad_output_stride, sum, s.output);
+        }
       }
+      const T* grad_cell_output = grad_state;
+      if (weight_hr != nullptr) {
+        copy(grad_state, grad_outputs.get() + first * s.output, alive * s.output);
+        T* grad_unprojected = grad_hidden.get() + begin * s.hidden;
+        multiply<T>(alive, s.hidden, s.output, grad_state, s.output, false, weight_hr, s.hidden, false,
+                    grad_unprojected, s.hidden, false);
+        grad_cell_output = grad_unprojected;
+      }
+      for (std::int64_t b = begin; b < begin + alive; ++b) {
+        const std::int64_t row = first + b - begin;
+        const T* c_before = b < continued ? cells_before + b * s.hidden : c_0 + b * s.hidden;
+        loops.lstm_cell_grad(gates + row * gate_width, c_before, cells_tanh + row * s.hidden,
+                             grad_cell_output + (b - begin) * s.hidden, grad_c + b * s.hidden, s.hidden);
+      }
+      multiply<T>(alive, s.output, gate_width, gates + first * gate_width, gate_width, false, weight_hh, s.output,
+                  false, grad_state, s.output, false);
     }
-    const T* grad_cell_output = grad_h;
-    if (weight_hr != nullptr) {
-      copy(grad_h, grad_outputs.get() + first * s.output, alive * s.output);
-      multiply<T>(alive, s.hidden, s.output, grad_h, s.output, false, weight_hr, s.hidden, false, grad_hidden.get(),
-                  s.hidden, false);
-      grad_cell_output = grad_hidden.get();
-    }
-    for (std::int64_t b = 0; b < alive; ++b) {
-      const std::int64_t row = first + b;
-      const T* c_before = b < continued ? cells_before + b * s.hidden : c_0 + b * s.hidden;
-      loops.lstm_cell_grad(gates + row * gate_width, c_before, cells_tanh + row * s.hidden,
-                           grad_cell_output + b * s.hidden, grad_c + b * s.hidden, s.hidden);
-    }
-    multiply<T>(alive, s.output, gate_width, gates + first * gate_width, gate_width, false, weight_hh, s.output, false,
-                grad_h, s.output, false);
-  }
+  });
 
   if (request.grad_input != nullptr) {
     multiply<T>(s.rows, s.input, gate_width, gates, gate_width, false, weight_ih, s.input, false,
@@ -210,15 +224,17 @@ void backward(const LstmBackward& request) {
 
 void run(OnCpu, const LstmLayer<LstmForward>& layer) {
   cpu::visit_floating(layer.direction[0].sizes.dtype, [&](auto type) {
-    cpu::parallel_chunks(layer.count, 1,
-                         [&](std::int64_t d, std::int64_t) { forward<decltype(type)>(layer.direction[d]); });
+    cpu::parallel_chunks(layer.count, 1, [&](std::int64_t d, std::int64_t) {
+      forward<decltype(type)>(layer.direction[d], layer.count == 1);
+    });
   });
 }
 
 void run(OnCpu, const LstmLayer<LstmBackward>& layer) {
   cpu::visit_floating(layer.direction[0].sizes.dtype, [&](auto type) {
-    cpu::parallel_chunks(layer.count, 1,
-                         [&](std::int64_t d, std::int64_t) { backward<decltype(type)>(layer.direction[d]); });
+    cpu::parallel_chunks(layer.count, 1, [&](std::int64_t d, std::int64_t) {
+      backward<decltype(type)>(layer.direction[d], layer.count == 1);
+    });
   });
 }
 

@@ -5,7 +5,9 @@
 
 #include "cpu/parallel.hpp"
 #include "cpu/simd.hpp"
+#include "cpu/transpose.hpp"
 #include "cpu/visit.hpp"
+#include "src/memory_pool.hpp"
 
 #ifdef EMBERGRAD_GEMM_ONEDNN
 #include <oneapi/dnnl/dnnl.h>
@@ -76,6 +78,59 @@ Gemm columns_of(const Gemm& g, std::int64_t begin, std::int64_t end) {
   return part;
 }
 
+// Large products are cut along their longer side into pieces that depend on the sizes alone. The library arranges the
+// other side anew for each piece, so pieces are long where there is enough to share out.
+constexpr std::int64_t large = std::int64_t{1} << 22;
+
+void cut(const Gemm& g) {
+  const std::int64_t longer = std::max(g.m, g.n);
+  const std::int64_t pieces = 2 * ((longer + 2047) / 2048);
+  const std::int64_t piece = longer < 2048 ? 192 : (longer + pieces - 1) / pieces;
+  if (g.m * g.n * g.k < large || longer <= piece) return one_product(g);
+  if (g.m >= g.n) {
+    cpu::parallel_chunks(g.m, piece,
+                         [&](std::int64_t begin, std::int64_t end) { one_product(rows_of(g, begin, end)); });
+  } else {
+    cpu::parallel_chunks(g.n, piece,
+                         [&](std::int64_t begin, std::int64_t end) { one_product(columns_of(g, begin, end)); });
+  }
+}
+
+// Rows that lie a multiple of 4 KiB apart fall on the same few lines of the cache, and a library that gathers the
+// columns of such a matrix runs at half its speed. The product of the transposes reads it by rows.
+bool worth_turning(const Gemm& g) {
+  const auto page_apart = [](std::int64_t stride) { return stride % 1024 == 0; };
+  return g.dtype == DType::float32 && g.transpose_a && page_apart(g.lda) && !page_apart(g.ldb) &&
+         g.m * g.n * g.k >= large && g.k >= 64;
+}
+
+// C^T = op(B)^T op(A)^T, then turned.
+void turned(const Gemm& g) {
+  const detail::Scratch<float> product(g.n * g.m);
+  cut({.dtype = g.dtype,
+       .m = g.n,
+       .n = g.m,
+       .k = g.k,
+       .a = g.b,
+       .lda = g.ldb,
+       .transpose_a = !g.transpose_b,
+       .b = g.a,
+       .ldb = g.lda,
+       .transpose_b = !g.transpose_a,
+       .c = product.get(),
+       .ldc = g.m});
+  auto* c = static_cast<float*>(g.c);
+  cpu::parallel_chunks(g.m, 256, [&](std::int64_t begin, std::int64_t end) {
+    if (g.beta == 0) {
+      cpu::transpose(product.get() + begin, g.n, end - begin, g.m, c + begin * g.ldc, g.ldc);
+      return;
+    }
+    for (std::int64_t i = begin; i < end; ++i) {
+      for (std::int64_t j = 0; j < g.n; ++j) c[i * g.ldc + j] += product[j * g.m + i];
+    }
+  });
+}
+
 }  // namespace
 
 void run(OnCpu, const Gemm& g) {
@@ -88,17 +143,8 @@ void run(OnCpu, const Gemm& g) {
     });
     return;
   }
-  // Large products are cut along their longer side into pieces that depend on the sizes alone.
-  constexpr std::int64_t piece = 192;
-  constexpr std::int64_t worth_cutting = std::int64_t{1} << 22;
-  if (g.m * g.n * g.k < worth_cutting || std::max(g.m, g.n) <= piece) return one_product(g);
-  if (g.m >= g.n) {
-    cpu::parallel_chunks(g.m, piece,
-                         [&](std::int64_t begin, std::int64_t end) { one_product(rows_of(g, begin, end)); });
-  } else {
-    cpu::parallel_chunks(g.n, piece,
-                         [&](std::int64_t begin, std::int64_t end) { one_product(columns_of(g, begin, end)); });
-  }
+  if (worth_turning(g)) return turned(g);
+  cut(g);
 }
 
 }  // namespace embergrad

@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <string>
 #include <vector>
 
 #include "kernels/memory.hpp"
 #include "src/memory_pool.hpp"
+#include "src/op_check.hpp"
 #include "src/tensor_state.hpp"
 
 namespace embergrad {
@@ -17,6 +20,7 @@ namespace {
 thread_local bool recording = true;
 // The op whose backward runs on this thread: errors name it.
 thread_local const char* running_op = nullptr;
+thread_local bool detecting_anomalies = false;
 
 std::atomic<std::uint64_t> next_sequence{1};
 
@@ -26,6 +30,58 @@ bool grad_enabled() { return recording; }
 
 NoGrad::NoGrad() : before_(std::exchange(recording, false)) {}
 NoGrad::~NoGrad() { recording = before_; }
+
+DetectAnomaly::DetectAnomaly() : before_(std::exchange(detecting_anomalies, true)) {}
+DetectAnomaly::~DetectAnomaly() { detecting_anomalies = before_; }
+
+// --- anomalies
+
+namespace {
+
+template <class T>
+std::int64_t first_nan_of(const Tensor& tensor) {
+  const std::int64_t count = tensor.numel();
+  const T* values = tensor.data<T>();
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (std::isnan(values[i])) return i;
+  }
+  return -1;
+}
+
+// Position of the first NaN, or -1.
+std::int64_t first_nan(const Tensor& tensor) {
+  if (!tensor.defined() || !is_floating(tensor.dtype())) return -1;
+  const NoGrad guard;
+  const Tensor here = tensor.detach().to(Device::cpu());
+  if (here.dtype() == DType::float64) return first_nan_of<double>(here);
+  return first_nan_of<float>(here.to(DType::float32));
+}
+
+void check_outputs(const char* op, std::span<const Tensor> outputs, std::span<const TensorRef> inputs) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const std::int64_t at = first_nan(outputs[i]);
+    if (at < 0) continue;
+    std::string message = fmt::format("{}: output", op);
+    if (outputs.size() > 1) message += fmt::format(" {}", i);
+    message += fmt::format(" of shape {} is NaN at [{}]", outputs[i].shape().to_string(),
+                           position_text(outputs[i].shape(), at));
+    for (std::size_t k = 0; k < inputs.size(); ++k) {
+      if (first_nan(inputs[k].get()) < 0) continue;
+      throw ValueError(
+          fmt::format("{}; input {} of shape {} holds NaN already", message, k, inputs[k].get().shape().to_string()));
+    }
+    throw ValueError(message + ", though no input is");
+  }
+}
+
+void check_gradient(const char* op, std::size_t input, const Tensor& gradient) {
+  const std::int64_t at = first_nan(gradient);
+  if (at < 0) return;
+  throw ValueError(fmt::format("backward of {}: the gradient of input {}, of shape {}, is NaN at [{}]", op, input,
+                               gradient.shape().to_string(), position_text(gradient.shape(), at)));
+}
+
+}  // namespace
 
 // --- Saved
 
@@ -60,9 +116,15 @@ bool any_requires_grad(std::span<const TensorRef> inputs) {
   });
 }
 
+bool begin_record(const char* op, std::span<const Tensor> outputs, std::span<const TensorRef> inputs) {
+  if (detecting_anomalies && recording) check_outputs(op, outputs, inputs);
+  return any_requires_grad(inputs);
+}
+
 void attach_node(Node* node, std::size_t node_bytes, const char* op, std::span<const TensorRef> inputs,
                  std::span<Tensor> outputs) {
   node->op = op;
+  node->layer = current_layer();
   node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
   node->bytes = align_up(node_bytes) + inputs.size() * sizeof(Node::Edge) + outputs.size() * sizeof(Node::Output);
   char* tail = reinterpret_cast<char*>(node) + align_up(node_bytes);
@@ -229,6 +291,7 @@ bool InputGradients::wants(std::size_t i) const {
 
 void InputGradients::add(std::size_t i, Tensor gradient) {
   if (!wants(i) || !gradient.defined()) return;
+  if (detecting_anomalies) check_gradient(node_.op, i, gradient);
   const detail::Node::Edge& edge = node_.edges[i];
   if (edge.leaf != nullptr) {
     detail::check_fits(gradient, edge.leaf->shape, edge.leaf->dtype, node_.op);
@@ -251,6 +314,7 @@ void InputGradients::add(std::size_t i, Gradient gradient) {
     return add(i, std::move(dense));
   }
   detail::check_fits(gradient, edge.leaf->shape, edge.leaf->dtype, node_.op);
+  if (detecting_anomalies) check_gradient(node_.op, i, gradient.source_rows().values());
   detail::accumulate_leaf(*edge.leaf, std::move(gradient));
 }
 
@@ -352,6 +416,7 @@ struct RunningOp {
 };
 
 void run_node(detail::Node& node) {
+  const LayerScope layer(node.layer);
   if (node.released) {
     throw ValueError(fmt::format(
         "backward: the graph of {} was run back before, and what it needs is gone; run the forward again", node.op));
@@ -382,6 +447,7 @@ void Tensor::backward(const Tensor& gradient) const {
   }
   detail::check_fits(gradient, shape(), dtype(), "the whole graph");
   const NoGrad guard;
+  if (detecting_anomalies && first_nan(gradient) >= 0) throw ValueError("backward: the gradient given holds NaN");
   if (state_->node == nullptr) return detail::accumulate_leaf(*state_, gradient);
   Queue queue;
   detail::accumulate(state_->node->outputs[state_->output_index].gradient, gradient);

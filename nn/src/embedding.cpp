@@ -74,6 +74,7 @@ Embedding Embedding::from_pretrained(const Tensor& embeddings, const FromPretrai
 }
 
 Tensor Embedding::operator()(const Tensor& input) const {
+  const LayerScope scope(layer_name());
   return embedding(input, weight, {.padding_idx = padding_idx_});
 }
 

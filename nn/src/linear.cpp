@@ -25,7 +25,10 @@ Linear::Linear(const LinearOptions& options, Generator& generator) {
   set_requires_grad();
 }
 
-Tensor Linear::operator()(const Tensor& input) const { return linear(input, weight, bias); }
+Tensor Linear::operator()(const Tensor& input) const {
+  const LayerScope scope(layer_name());
+  return linear(input, weight, bias);
+}
 
 PackedSequence Linear::operator()(const PackedSequence& input) const {
   return input.with_values((*this)(input.values()));

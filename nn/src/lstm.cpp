@@ -94,10 +94,12 @@ LstmOptions LSTM::options_now() const {
 }
 
 LstmResult LSTM::operator()(const Tensor& input, const LstmState& state) const {
+  const LayerScope scope(layer_name());
   return lstm(input, state, weights_, options_now());
 }
 
 LstmResult LSTM::operator()(const Tensor& input, const Lengths& lengths, const LstmState& state) const {
+  const LayerScope scope(layer_name());
   // No lengths mean all of them to the op; here they mean a batch of none.
   if (lengths.values().empty() && input.dim() == 3 && input.size(options_.batch_first ? 0 : 1) != 0) {
     throw ValueError(fmt::format("lstm: lengths must hold one for each of {} sequences, but is empty",
@@ -107,6 +109,7 @@ LstmResult LSTM::operator()(const Tensor& input, const Lengths& lengths, const L
 }
 
 PackedLstmResult LSTM::operator()(const PackedSequence& input, const LstmState& state) const {
+  const LayerScope scope(layer_name());
   const std::int64_t layers = options_.num_layers * (options_.bidirectional ? 2 : 1);
   const std::int64_t width = proj_size_ > 0 ? proj_size_ : hidden_size_;
   const LstmState packed{packed_state("h_0", state.h, {layers, input.batch(), width}, input),

@@ -8,10 +8,25 @@
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
+#include <mutex>
 #include <ostream>
+#include <set>
 #include <typeinfo>
 
 namespace embergrad::nn {
+
+// --- names
+
+void detail::LayerName::meet(const std::string& path) {
+  const std::string_view now = get();
+  const bool known = now.ends_with(path) && (now.size() == path.size() || now[now.size() - path.size() - 1] == '.');
+  if (known) return;
+  // Names are few, and tapes and threads hold on to them: they are never freed.
+  static std::mutex guard;
+  static std::set<std::string>& names = *new std::set<std::string>;
+  const std::lock_guard lock(guard);
+  name_.store(names.insert(path).first->c_str(), std::memory_order_relaxed);
+}
 
 // --- Visitor
 
@@ -31,6 +46,7 @@ void Visitor::operator()(std::string_view name, Tensor& parameter) {
 
 void Visitor::operator()(std::string_view name, Module& child) {
   const Level level(*this, name);
+  child.layer_name_.meet(path_);
   on_module(path_, child);
 }
 

@@ -257,6 +257,31 @@ BOOST_AUTO_TEST_CASE(widths_that_fill_registers) {
   });
 }
 
+// Batches that several threads share: their parts start amid a step's rows.
+BOOST_AUTO_TEST_CASE(batches_in_shares) {
+  for (const bool projected : {false, true}) {
+    for (const std::int64_t batch : {24, 37, 50}) {
+      Problem problem;
+      problem.steps = 3;
+      problem.batch = batch;
+      problem.hidden = 3;
+      problem.projection = projected ? 2 : 0;
+      problem.with_state = true;
+      Draw draw(12);
+      for (std::int64_t b = 0; b < batch; ++b) problem.lengths.push_back(draw.integer(0, 3));
+      BOOST_TEST_CONTEXT("batch " << batch << ", projected " << projected) {
+        const Arguments arguments = draw_arguments(problem, draw);
+        const LstmResult fused = fused_lstm(problem, arguments);
+        const LstmResult plain = plain_lstm(problem, arguments);
+        compare_results(fused, plain);
+        const Inputs leaves = arguments.leaves();
+        const auto expected = gradients(plain, leaves, 5);
+        compare_gradients(gradients(fused, leaves, 5), expected, leaves);
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(packed_is_padded_in_another_order) {
   for (const bool projected : {false, true}) {
     for (const Lengths& lengths : {Lengths{4, 4, 1}, Lengths{3, 2, 0}, Lengths{0, 0, 0}}) {

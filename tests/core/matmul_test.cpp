@@ -1,3 +1,4 @@
+#include <array>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -6,6 +7,7 @@
 #include <embergrad/error.hpp>
 #include <embergrad/ops.hpp>
 
+#include "ops/gemm.hpp"
 #include "support/check.hpp"
 
 namespace eg = embergrad;
@@ -180,6 +182,26 @@ BOOST_AUTO_TEST_CASE(float32_gradients_of_large_products) {
       eg::matmul(wide_x, wide_y).backward(weights.to(DType::float64));
       BOOST_TEST(close_to("d input", grad_of(x), grad_of(wide_x).to(DType::float32), {2e-5, 2e-4}));
       BOOST_TEST(close_to("d other", grad_of(y), grad_of(wide_y).to(DType::float32), {2e-5, 2e-4}));
+    }
+  }
+}
+
+// A stored-transposed operand whose rows lie a multiple of 4 KiB apart is read another way.
+BOOST_AUTO_TEST_CASE(gradients_of_products_with_aliased_rows) {
+  Draw draw(56);
+  for (const auto& [rows, in, out] :
+       std::vector<std::array<std::int64_t, 3>>{{70, 90, 1024}, {64, 33, 2048}, {3000, 2, 1024}, {64, 1024, 1024}}) {
+    BOOST_TEST_CONTEXT(rows << " rows, " << in << " to " << out << ", seed 56") {
+      const Tensor x = draw.uniform({rows, in}), grad = draw.uniform({rows, out});
+      const Tensor weight = leaf(draw, {out, in}, DType::float32), wide = leaf(draw, {out, in});
+      eg::linear(x, weight).backward(grad);
+      eg::linear(x.to(DType::float64), wide).backward(grad.to(DType::float64));
+      BOOST_TEST(close_to("d weight", grad_of(weight), grad_of(wide).to(DType::float32), {2e-5, 2e-4}));
+      // onto what is there
+      Tensor sum = draw.uniform({out, in});
+      const Tensor before = sum.clone();
+      eg::gemm(grad, true, x, false, sum, {out, in, rows}, true);
+      BOOST_TEST(close_to("sum", sum, before + grad_of(wide).to(DType::float32), {2e-5, 2e-4}));
     }
   }
 }

@@ -142,11 +142,13 @@ BOOST_AUTO_TEST_CASE(lstm) {
     leaves.push_back(x);
     std::vector<std::int64_t> lengths;
     for (int b = 0; b < 70; ++b) lengths.push_back(draw.integer(0, 20));
-    const Tensor weight = draw.uniform({20, 70, 2 * hidden}, dtype);
+    const Tensor weights[2] = {draw.uniform({20, 70, hidden}, dtype), draw.uniform({20, 70, 2 * hidden}, dtype)};
     same_on_any_number([&] {
       for (const Tensor& each : leaves) zeroed(each);
+      const std::span<const Tensor> one(parameters.data(), 4);
+      eg::lstm(x, {}, one, {}, lengths).output.backward(weights[0]);
       const eg::LstmResult result = eg::lstm(x, {}, parameters, {.bidirectional = true}, lengths);
-      result.output.backward(weight);
+      result.output.backward(weights[1]);
       std::vector<Tensor> all{result.output.detach(), result.h_n.detach(), result.c_n.detach()};
       for (const Tensor& each : leaves) all.push_back(grad_of(each));
       return all;

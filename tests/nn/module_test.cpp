@@ -277,6 +277,57 @@ BOOST_AUTO_TEST_CASE(load_reports_all_problems_together_and_changes_nothing) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(errors_name_the_layer) {
+  Tagger model;
+  const Tensor bad = eg::tensor({1, 12}).reshape({2, 1});
+  BOOST_CHECK_EXCEPTION(model.forward(bad), eg::IndexError, [](const eg::Error& error) {
+    return std::string_view(error.what()).starts_with("embedding: input[1, 0] is 12");
+  });
+  BOOST_TEST(model.words.layer_name() == "");
+  static_cast<void>(model.parameters());
+  BOOST_TEST(model.words.layer_name() == "words");
+  BOOST_CHECK_EXCEPTION(model.forward(bad), eg::IndexError, [](const eg::Error& error) {
+    return std::string_view(error.what()).starts_with("words: embedding: input[1, 0] is 12");
+  });
+  BOOST_CHECK_EXCEPTION(model.lstm(eg::ones({2, 1, 5})), eg::Error, says({"lstm: "}));
+  BOOST_CHECK_EXCEPTION(model.out(eg::ones({2, 5})), eg::ShapeError, says({"out: linear: "}));
+  BOOST_TEST(eg::current_layer() == "");  // also after an error
+  // A walk of a part knows less than one of the whole; a part that is moved takes its new place's name.
+  struct Outer : nn::Module {
+    Tagger tagger;
+    void members(nn::Visitor& visit) override { visit("tagger", tagger); }
+  };
+  Outer outer;
+  static_cast<void>(outer.state_dict());
+  static_cast<void>(outer.tagger.state_dict());
+  BOOST_TEST(outer.tagger.out.layer_name() == "tagger.out");
+  Zoo zoo;
+  zoo.layers.push_back(outer.tagger.out);
+  zoo.eval();
+  BOOST_TEST(zoo.layers[0].layer_name() == "layers.0");
+}
+
+BOOST_AUTO_TEST_CASE(anomalies_name_op_and_layer) {
+  Tagger model;
+  const Tensor ids = eg::tensor({1, 2}).reshape({2, 1});
+  static_cast<void>(model.parameters());
+  eg::no_grad([&] { model.out.weight.set({1, 2}, std::numeric_limits<double>::quiet_NaN()); });
+  static_cast<void>(model.forward(ids));
+  BOOST_CHECK_EXCEPTION(eg::detect_anomaly([&] { return model.forward(ids); }), eg::ValueError,
+                        says({"out: linear: output of shape [2, 1, 2] is NaN at [0, 0, 1]", "input 1"}));
+  // Gradients: 0 times infinity, in the layer that hands it on first.
+  eg::no_grad([&] {
+    model.out.weight.fill(0);
+    model.out.weight.set({0, 0}, std::numeric_limits<double>::infinity());
+  });
+  model.eval();
+  const Tensor hidden = eg::zeros({2, 1, 3}).set_requires_grad();
+  BOOST_CHECK_EXCEPTION(eg::detect_anomaly([&] {
+                          model.out(hidden + 1.0).backward(eg::zeros({2, 1, 2}));
+                        }),
+                        eg::ValueError, says({"out: backward of linear: the gradient of input 0", "[0, 0, 0]"}));
+}
+
 BOOST_AUTO_TEST_CASE(printing_shows_the_tree) {
   BOOST_TEST(printed(Tagger()) ==
              "Tagger(\n"

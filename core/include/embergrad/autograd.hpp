@@ -43,6 +43,30 @@ decltype(auto) no_grad(Body&& body) {
   return std::forward<Body>(body)();
 }
 
+/// While one lives, ops of this thread are watched for the first NaN (`torch.autograd.detect_anomaly()`, which watches
+/// backward alone). A recorded op whose output holds one, and a backward that hands one on, throw a ValueError that
+/// names op, layer (where LayerScope knows it) and position, and tells whether an input held one before. Reads every
+/// result once more: for looking into a problem.
+class DetectAnomaly {
+ public:
+  DetectAnomaly();
+  ~DetectAnomaly();
+  DetectAnomaly(const DetectAnomaly&) = delete;
+  DetectAnomaly& operator=(const DetectAnomaly&) = delete;
+  DetectAnomaly(DetectAnomaly&&) = delete;
+  DetectAnomaly& operator=(DetectAnomaly&&) = delete;
+
+ private:
+  bool before_;
+};
+
+/// Calls `body` under DetectAnomaly and returns its result.
+template <class Body>
+decltype(auto) detect_anomaly(Body&& body) {
+  const DetectAnomaly guard;
+  return std::forward<Body>(body)();
+}
+
 /// Names one input of `record` without copying its handle.
 class TensorRef {
  public:
@@ -119,6 +143,7 @@ struct Node {
 
   std::uint64_t sequence = 0;
   const char* op = "";
+  const char* layer = "";
   std::int32_t references = 0;
   std::uint32_t edge_count = 0;
   std::uint32_t output_count = 0;
@@ -162,10 +187,12 @@ struct NodeOf final : Node {
 void attach_node(Node* node, std::size_t node_bytes, const char* op, std::span<const TensorRef> inputs,
                  std::span<Tensor> outputs);
 [[nodiscard]] bool any_requires_grad(std::span<const TensorRef> inputs);
+/// True if the op goes on the tape. Under DetectAnomaly looks at the outputs first.
+[[nodiscard]] bool begin_record(const char* op, std::span<const Tensor> outputs, std::span<const TensorRef> inputs);
 
 template <class Backward>
 void record_all(const char* op, std::span<Tensor> outputs, std::span<const TensorRef> inputs, Backward&& backward) {
-  if (!any_requires_grad(inputs)) return;
+  if (!begin_record(op, outputs, inputs)) return;
   using Closure = std::remove_cvref_t<Backward>;
   using Made = NodeOf<Closure>;
   static_assert(alignof(Made) <= 64);

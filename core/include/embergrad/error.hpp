@@ -8,10 +8,36 @@
 
 namespace embergrad {
 
+/// While one lives, errors and anomaly reports of this thread name this layer. Layers open one in their forward; the
+/// innermost counts.
+class LayerScope {
+ public:
+  /// @param name  where the layer stands in its model, such as `encoder.0`; must outlive the tape. Empty: changes
+  ///     nothing
+  explicit LayerScope(const char* name);
+  ~LayerScope();
+  LayerScope(const LayerScope&) = delete;
+  LayerScope& operator=(const LayerScope&) = delete;
+  LayerScope(LayerScope&&) = delete;
+  LayerScope& operator=(LayerScope&&) = delete;
+
+ private:
+  const char* before_;
+};
+
+/// The layer whose LayerScope is open on this thread, or "".
+[[nodiscard]] const char* current_layer();
+
+namespace detail {
+/// The message with the current layer's name before it.
+[[nodiscard]] std::string in_layer(const std::string& message);
+}  // namespace detail
+
 /// Base of every error that embergrad throws on purpose.
 class Error : public std::runtime_error {
  public:
-  explicit Error(const std::string& message) : std::runtime_error(message) {}
+  /// `message`, with the current layer's name before it.
+  explicit Error(const std::string& message) : std::runtime_error(detail::in_layer(message)) {}
 
   /// The class's own name, such as "ShapeError": what a log or a test harness prints.
   [[nodiscard]] virtual const char* name() const noexcept { return "Error"; }

@@ -2,6 +2,7 @@
 /// Module: what layers and models have in common.
 #pragma once
 
+#include <atomic>
 #include <concepts>
 #include <cstdint>
 #include <iosfwd>
@@ -21,6 +22,34 @@
 namespace embergrad::nn {
 
 class Module;
+
+namespace detail {
+
+/// Where a layer stands in its model. Threads that walk one model at the same time agree on it.
+class LayerName {
+ public:
+  LayerName() = default;
+  ~LayerName() = default;
+  LayerName(const LayerName& other) : name_(other.get()) {}
+  LayerName(LayerName&& other) noexcept : name_(other.get()) {}
+  LayerName& operator=(const LayerName& other) {
+    name_.store(other.get(), std::memory_order_relaxed);
+    return *this;
+  }
+  LayerName& operator=(LayerName&& other) noexcept {
+    name_.store(other.get(), std::memory_order_relaxed);
+    return *this;
+  }
+  /// Lives as long as the process.
+  [[nodiscard]] const char* get() const { return name_.load(std::memory_order_relaxed); }
+  /// Takes the path of a walk, unless the present one ends in it: walks of a part know less.
+  void meet(const std::string& path);
+
+ private:
+  std::atomic<const char*> name_{""};
+};
+
+}  // namespace detail
 
 /// Walks the parts of a module. `Module::members` calls it once per part with the part's name; the walk itself decides
 /// what happens with them. Derive from it for walks of one's own.
@@ -127,6 +156,10 @@ class Module {
   /// Freezes (false) or unfreezes all parameters.
   Module& set_requires_grad(bool requires_grad = true);
 
+  /// Where this layer stands in its model, such as `encoder.0`, once a walk (`parameters`, `state_dict`, `eval`, …) has
+  /// met it; "" before. Errors inside a LayerScope of that name say it: the library's layers open one in their forward.
+  [[nodiscard]] const char* layer_name() const { return layer_name_.get(); }
+
   /// One line without the parts inside, such as `Linear(20, 30)`; the type's name unless overridden.
   [[nodiscard]] virtual std::string describe() const;
 
@@ -138,7 +171,9 @@ class Module {
   Module& operator=(Module&&) = default;
 
  private:
+  friend class Visitor;
   bool training_ = true;
+  detail::LayerName layer_name_;
 };
 
 /// The module and all inside, one line each:
