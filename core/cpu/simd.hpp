@@ -35,6 +35,11 @@ struct Loops {
                             bool accumulate);
   void (*softmax_row)(const T* in, T* out, std::int64_t n, bool log);
   void (*softmax_row_grad)(const T* out, const T* grad, T* grad_in, std::int64_t n, bool log);
+  // rules::BinaryCrossEntropy times weight, and times scale; a step is 1, or 0 for a number that repeats.
+  void (*bce)(const T* x, const T* t, const T* weight, std::int64_t weight_step, const T* pos_weight,
+              std::int64_t pos_step, T* out, std::int64_t n);
+  void (*bce_grad)(const T* x, const T* t, const T* weight, std::int64_t weight_step, const T* pos_weight,
+                   std::int64_t pos_step, const T* scale, std::int64_t scale_step, T* out, std::int64_t n);
   // C = op(A) op(B) + beta C by plain loops; sums over k in order (b transposed: 16 partial sums).
   void (*gemm)(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, bool transpose_a,
                const T* b, std::int64_t ldb, bool transpose_b, T* c, std::int64_t ldc, bool add);

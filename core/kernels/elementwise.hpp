@@ -50,7 +50,7 @@ struct BinaryBroadcast {
   StridedView a, b, out;
 };
 
-// rules::Clamp::f(in[i], low, high), infinities standing for a bound that is not there (of integers: their ends).
+// rules::Clamp::f(in[i], low, high); no bound is NaN, or the type's end for integers. out may be in.
 struct ClampMap {
   View in, out;
   Number low, high;

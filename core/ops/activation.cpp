@@ -35,6 +35,13 @@ Tensor exp(const Tensor& input) { return map(unary_op<rules::Exp>, "exp", Saves:
 Tensor log(const Tensor& input) { return map(unary_op<rules::Log>, "log", Saves::input, false, input); }
 Tensor sigmoid(const Tensor& input) { return map(unary_op<rules::Sigmoid>, "sigmoid", Saves::output, false, input); }
 Tensor tanh(const Tensor& input) { return map(unary_op<rules::Tanh>, "tanh", Saves::output, false, input); }
+Tensor sqrt(const Tensor& input) { return map(unary_op<rules::Sqrt>, "sqrt", Saves::output, false, input); }
+Tensor square(const Tensor& input) { return map(unary_op<rules::Square>, "square", Saves::input, true, input); }
+Tensor abs(const Tensor& input) { return map(unary_op<rules::Abs>, "abs", Saves::input, true, input); }
+Tensor logsigmoid(const Tensor& input) {
+  OpCheck("logsigmoid").computes("input", input);
+  return map(unary_op<rules::LogSigmoid>, "logsigmoid", Saves::input, false, input);
+}
 Tensor relu(const Tensor& input) { return map(unary_op<rules::Relu>, "relu", Saves::output, true, input); }
 
 }  // namespace embergrad

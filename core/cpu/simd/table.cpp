@@ -4,6 +4,7 @@
 #include "cpu/simd.hpp"
 #include "kernels/rules/adam.hpp"
 #include "kernels/rules/binary.hpp"
+#include "kernels/rules/binary_cross_entropy.hpp"
 #include "kernels/rules/clamp.hpp"
 #include "kernels/rules/lstm_cell.hpp"
 #include "kernels/rules/sgd.hpp"
@@ -16,6 +17,7 @@ namespace embergrad::cpu::EMBERGRAD_SIMD {
 #include "cpu/simd/elementwise.hpp"
 #include "cpu/simd/reduce.hpp"
 #include "cpu/simd/softmax.hpp"
+#include "cpu/simd/binary_cross_entropy.hpp"
 #include "cpu/simd/gemm.hpp"
 #include "cpu/simd/lstm.hpp"
 #include "cpu/simd/update.hpp"
@@ -34,6 +36,8 @@ constexpr Loops<T> loops_of() {
     loops.sum_gathered_rows = sum_gathered_rows_loop<T>;
     loops.softmax_row = softmax_row_loop<T>;
     loops.softmax_row_grad = softmax_row_grad_loop<T>;
+    loops.bce = bce_loop<T>;
+    loops.bce_grad = bce_grad_loop<T>;
     loops.gemm = gemm_loop<T>;
     loops.lstm_cell = lstm_cell_loop<T>;
     loops.lstm_cell_grad = lstm_cell_grad_loop<T>;
