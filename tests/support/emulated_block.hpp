@@ -16,7 +16,6 @@
 #include <memory>
 #include <new>
 #include <random>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -43,6 +42,16 @@ namespace embergrad::test {
 class EmulationError : public std::logic_error {
  public:
   using std::logic_error::logic_error;
+};
+
+// Where a body comes to a barrier. (std::source_location, which clang 14 lacks.)
+struct Place {
+  const char* file = "";
+  int line = 0;
+  [[nodiscard]] std::string text() const {
+    const std::string path = file;
+    return path.substr(path.rfind('/') + 1) + ":" + std::to_string(line);
+  }
 };
 
 // Stacks with a page below them that nobody may touch; kept for the next block.
@@ -98,7 +107,7 @@ class Fibers {
   }
 
   // Called from a fiber: the others go on until all have come here.
-  void wait(const std::source_location& where) {
+  void wait(Place where) {
     Fiber& self = at(current_);
     self.where = where;
     waiting_.push_back(current_);
@@ -112,25 +121,21 @@ class Fibers {
     ucontext_t context{};
     std::byte* stack = nullptr;
     void* fake_stack = nullptr;
-    std::source_location where;
+    Place where;
   };
 
   Fiber& at(int i) { return fibers_[static_cast<std::size_t>(i)]; }
-  static std::string place(const std::source_location& where) {
-    const std::string path = where.file_name();
-    return path.substr(path.rfind('/') + 1) + ":" + std::to_string(where.line());
-  }
-
   void open_barrier() {
     const auto came = static_cast<int>(waiting_.size());
-    const std::source_location& where = at(waiting_[0]).where;
+    const Place where = at(waiting_[0]).where;
     if (came < size()) {
       throw EmulationError(std::to_string(size() - came) + " threads left, " + std::to_string(came) + " of " +
-                           std::to_string(size()) + " at the barrier (" + place(where) + ")");
+                           std::to_string(size()) + " at the barrier (" + where.text() + ")");
     }
     for (const int fiber : waiting_) {
-      if (at(fiber).where.line() == where.line() && at(fiber).where.column() == where.column()) continue;
-      throw EmulationError("threads at different barriers: " + place(where) + " and " + place(at(fiber).where));
+      const Place other = at(fiber).where;
+      if (other.line == where.line && std::string(other.file) == where.file) continue;
+      throw EmulationError("threads at different barriers: " + where.text() + " and " + other.text());
     }
     runnable_.swap(waiting_);
   }
@@ -209,17 +214,17 @@ class SharedMemory {
   T& get() {
     static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_default_constructible_v<T>);
     static const char key = 0;
-    Place& place = places_[&key];
-    if (place.bytes == nullptr) {
+    auto& object = objects_[&key];
+    if (object == nullptr) {
       used_ += sizeof(T);
       if (used_ > most_bytes) {
         throw EmulationError(std::to_string(used_) + " bytes of shared memory, a block has " +
                              std::to_string(most_bytes));
       }
-      place = Place(static_cast<std::byte*>(::operator new(sizeof(T), align)));
-      for (std::size_t i = 0; i < sizeof(T); ++i) place.bytes.get()[i] = static_cast<std::byte>(random_());
+      object.reset(static_cast<std::byte*>(::operator new(sizeof(T), align)));
+      for (std::size_t i = 0; i < sizeof(T); ++i) object.get()[i] = static_cast<std::byte>(random_());
     }
-    return *reinterpret_cast<T*>(place.bytes.get());
+    return *reinterpret_cast<T*>(object.get());
   }
 
  private:
@@ -227,13 +232,7 @@ class SharedMemory {
   struct Delete {
     void operator()(std::byte* bytes) const { ::operator delete(bytes, align); }
   };
-  struct Place {
-    Place() = default;
-    explicit Place(std::byte* block) : bytes(block) {}
-    std::unique_ptr<std::byte, Delete> bytes;
-  };
-
-  std::map<const void*, Place> places_;
+  std::map<const void*, std::unique_ptr<std::byte, Delete>> objects_;
   std::size_t used_ = 0;
   std::mt19937_64& random_;
 };
@@ -248,7 +247,7 @@ class EmulatedBlock {
   [[nodiscard]] int threads() const { return fibers_.size(); }
   [[nodiscard]] std::int64_t block() const { return block_; }
   [[nodiscard]] std::int64_t blocks() const { return blocks_; }
-  void sync(const std::source_location& where = std::source_location::current()) { fibers_.wait(where); }
+  void sync(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { fibers_.wait({file, line}); }
   template <class T>
   T& shared() {
     return memory_.get<T>();
