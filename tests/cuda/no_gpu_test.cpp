@@ -1,6 +1,7 @@
 // Where no GPU can be used, for whatever reason, that reason is told. Skipped where there is one.
 #include <boost/test/unit_test.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include <embergrad/device.hpp>
@@ -34,6 +35,13 @@ BOOST_AUTO_TEST_CASE(what_is_missing) {
       },
       {"cuda:0", reason}));
   BOOST_TEST(here.sum().item() == 6);
+}
+
+// EMBERGRAD_TEST_REASON: what CTest arranged with a driver that isn't one.
+BOOST_AUTO_TEST_CASE(arranged) {
+  const char* expected = std::getenv("EMBERGRAD_TEST_REASON");
+  if (expected == nullptr) return;
+  BOOST_TEST(refuses<eg::DeviceError>([] { return eg::ones({2}).to(eg::Device::cuda(1)); }, {expected}));
 }
 
 BOOST_AUTO_TEST_CASE(no_driver, *boost::unit_test::precondition([](boost::unit_test::test_unit_id) {
