@@ -3,15 +3,25 @@
 #include "ops/common.hpp"
 
 namespace embergrad {
+namespace {
+
+// The common type; a tensor without dimensions counts like any other, because both are broadcast first.
+DType common_type(DType a, DType b) {
+  if (is_floating(a) != is_floating(b)) return is_floating(a) ? a : b;
+  return item_size(a) >= item_size(b) ? a : b;
+}
+
+}  // namespace
 
 Tensor mse_loss(const Tensor& input, const Tensor& target, const MseLossOptions& options) {
   const OpCheck check("mse_loss");
   check.not_16_bit("input", input);
   check.not_16_bit("target", target);
   check.same_device(input, target);
-  if (!options.weight.defined() && is_integer(promote(input, target))) check.computes("input", input);
+  const DType dtype = common_type(input.dtype(), target.dtype());
+  if (!options.weight.defined() && is_integer(dtype)) check.computes("input", input);
   static_cast<void>(broadcast_shape("mse_loss", input.shape(), target.shape()));
-  const Tensor errors = square(sub(input, target));
+  const Tensor errors = square(sub(input.to(dtype), target.to(dtype)));
   if (!options.weight.defined()) {
     if (options.reduction == Reduction::none) return errors;
     return options.reduction == Reduction::sum ? sum(errors) : mean(errors);

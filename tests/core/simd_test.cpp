@@ -230,6 +230,48 @@ BOOST_AUTO_TEST_CASE(elementwise_values) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(extremes_and_clamps) {
+  for_types_and_sizes([](auto type, std::int64_t n) {
+    using T = decltype(type);
+    if (n == 0) return;
+    for (const bool nan : {false, true}) {
+      Draw draw(static_cast<std::uint64_t>(n) + 5);
+      std::vector<T> x = draw_numbers<T>(draw, 3 * n);
+      if (nan) x[static_cast<std::size_t>(n / 2)] = std::numeric_limits<T>::quiet_NaN();
+      same_for_all_tables("extreme", [&](const SimdTable& table) {
+        const Loops<T>& loops = table.template loops<T>();
+        const T most = loops.extreme(x.data(), n, false), least = loops.extreme(x.data(), n, true);
+        return std::vector<T>{most, least, static_cast<T>(loops.find(x.data(), n, most)),
+                              static_cast<T>(loops.find(x.data(), n, least))};
+      });
+      same_for_all_tables("extreme_rows", [&](const SimdTable& table) {
+        std::vector<T> out = with_guard<T>(3 * n);
+        std::vector<std::int64_t> at(static_cast<std::size_t>(n));
+        const Loops<T>& loops = table.template loops<T>();
+        loops.extreme_rows(x.data(), 3, n, out.data(), at.data(), false);
+        loops.extreme_rows(x.data(), 3, n, out.data() + n, nullptr, true);
+        for (std::int64_t j = 0; j < n; ++j)
+          out[static_cast<std::size_t>(2 * n + j)] = static_cast<T>(at[static_cast<std::size_t>(j)]);
+        return out;
+      });
+      same_for_all_tables("clamp", [&](const SimdTable& table) {
+        std::vector<T> out = with_guard<T>(2 * n);
+        const Loops<T>& loops = table.template loops<T>();
+        loops.clamp(x.data(), T(-0.5), T(0.5), out.data(), n);
+        loops.clamp_grad(x.data(), x.data() + n, T(-0.5), std::numeric_limits<T>::quiet_NaN(), out.data() + n, n);
+        return out;
+      });
+      same_for_all_tables("bce", [&](const SimdTable& table) {
+        std::vector<T> out = with_guard<T>(2 * n);
+        const Loops<T>& loops = table.template loops<T>();
+        loops.bce(x.data(), x.data() + n, x.data() + 2 * n, 1, x.data(), 0, out.data(), n);
+        loops.bce_grad(x.data(), x.data() + n, x.data(), 0, x.data() + n, 1, x.data() + 2 * n, 1, out.data() + n, n);
+        return out;
+      });
+    }
+  });
+}
+
 // Every rule that takes integers has loops for them, and only such.
 BOOST_AUTO_TEST_CASE(integer_loops) {
   using namespace eg::rules;
