@@ -12,6 +12,7 @@
 namespace embergrad {
 
 void run(OnCpu, const GatherRows& request) {
+  if (request.dim == 0) return;
   cpu::visit(request.table.dtype, [&](auto type) {
     using T = decltype(type);
     const T fill = request.fill.as<T>();

@@ -1,47 +1,13 @@
-// From a run-time element type to a C++ type; in kernels only.
+// kernels/visit.hpp under the CPU room's name.
 #pragma once
 
-#include <embergrad/dtype.hpp>
-
-#include <cstdint>
-
-#include "kernels/host_device.hpp"
+#include "kernels/visit.hpp"
 
 namespace embergrad::cpu {
 
-// Calls body(T{}) for float or double.
-template <class Body>
-decltype(auto) visit_floating(DType dtype, const Body& body) {
-  return dtype == DType::float64 ? body(double{}) : body(float{});
-}
-
-// Calls body(T{}) for float, double, int32 or int64.
-template <class Body>
-decltype(auto) visit_numbers(DType dtype, const Body& body) {
-  switch (dtype) {
-    case DType::float64:
-      return body(double{});
-    case DType::int32:
-      return body(std::int32_t{});
-    case DType::int64:
-      return body(std::int64_t{});
-    default:
-      return body(float{});
-  }
-}
-
-// Calls body(T{}) for int32 or int64.
-template <class Body>
-decltype(auto) visit_index(DType dtype, const Body& body) {
-  return dtype == DType::int32 ? body(std::int32_t{}) : body(std::int64_t{});
-}
-
-// Calls body(T{}) for every element type.
-template <class Body>
-decltype(auto) visit(DType dtype, const Body& body) {
-  if (dtype == DType::float16) return body(Float16{});
-  if (dtype == DType::bfloat16) return body(BFloat16{});
-  return visit_numbers(dtype, body);
-}
+using embergrad::visit;
+using embergrad::visit_floating;
+using embergrad::visit_index;
+using embergrad::visit_numbers;
 
 }  // namespace embergrad::cpu

@@ -19,7 +19,5 @@ struct BinaryCrossEntropyGrad {
 
 void run(OnCpu, const BinaryCrossEntropy&);
 void run(OnCpu, const BinaryCrossEntropyGrad&);
-void run(OnCuda, const BinaryCrossEntropy&);
-void run(OnCuda, const BinaryCrossEntropyGrad&);
 
 }  // namespace embergrad

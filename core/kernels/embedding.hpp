@@ -41,7 +41,5 @@ void run(OnCpu, const GatherRows&);
 void run(OnCpu, const PlanRows&);
 void run(OnCpu, const SumSegments&);
 void run(OnCuda, const GatherRows&);
-void run(OnCuda, const PlanRows&);
-void run(OnCuda, const SumSegments&);
 
 }  // namespace embergrad

@@ -74,7 +74,5 @@ struct LstmLayer {
 
 void run(OnCpu, const LstmLayer<LstmForward>&);
 void run(OnCpu, const LstmLayer<LstmBackward>&);
-void run(OnCuda, const LstmLayer<LstmForward>&);
-void run(OnCuda, const LstmLayer<LstmBackward>&);
 
 }  // namespace embergrad

@@ -47,10 +47,5 @@ void run(OnCpu, const DenseAdam&);
 void run(OnCpu, const NormTerms&);
 void run(OnCpu, const ScaleInPlace&);
 void run(OnCpu, const ClampInPlace&);
-void run(OnCuda, const DenseSgd&);
-void run(OnCuda, const DenseAdam&);
-void run(OnCuda, const NormTerms&);
-void run(OnCuda, const ScaleInPlace&);
-void run(OnCuda, const ClampInPlace&);
 
 }  // namespace embergrad

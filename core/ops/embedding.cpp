@@ -12,7 +12,7 @@ Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptio
   const OpCheck check("embedding");
   check.is_integer("input", input);
   check.computes("weight", weight);
-  check.same_device(input, weight);
+  check.index_device(weight, input);
   check.has_rank("weight", weight, 2);
   const std::int64_t rows = weight.shape()[0];
   const std::int64_t dim = weight.shape()[1];
@@ -28,13 +28,14 @@ Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptio
   }
   check.rows_exist("input", input, "weight", rows);
 
+  const Tensor index = input.to(weight.device());
   Tensor out = empty(input.shape() + dim, weight.options());
   launch(weight.device(),
-         GatherRows{.table = detail::view(weight), .index = detail::view(input), .out = detail::view(out), .dim = dim});
+         GatherRows{.table = detail::view(weight), .index = detail::view(index), .out = detail::view(out), .dim = dim});
 
   // d weight[r] = sum of grad over the places where input == r; none for the padding row
-  return record("embedding", out, {weight}, [input = Saved::input(input), rows, padding](const Tensor& grad) {
-    return Gradient::dense_rows(RowSparse::from_lookup(input.get(), grad, rows, padding));
+  return record("embedding", out, {weight}, [index = Saved::input(index), rows, padding](const Tensor& grad) {
+    return Gradient::dense_rows(RowSparse::from_lookup(index.get(), grad, rows, padding));
   });
 }
 

@@ -281,19 +281,20 @@ Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_
   const OpCheck check(op);
   check.defined("input", input);
   check.is_integer("index", index);
-  check.same_device(input, index);
+  check.index_device(input, index);
   if (input.dim() == 0) check.fail_shape("input has no dimensions");
   const std::int64_t rows = input.shape()[0];
   check.rows_exist("index", index, "input", rows, or_fill);
+  const Tensor here = index.to(input.device());
   Shape shape = index.shape();
   for (int d = 1; d < input.dim(); ++d) shape.push_back(input.shape()[d]);
   const std::int64_t width = input.shape().slice(1, input.dim()).numel();
   Tensor out = empty(shape, input.options());
   launch(input.device(),
-         GatherRows{.table = view(input), .index = view(index), .out = view(out), .dim = width, .fill = fill});
+         GatherRows{.table = view(input), .index = view(here), .out = view(out), .dim = width, .fill = fill});
   // d input[r] = sum of grad over the places where index == r
   return record(op, out, {input},
-                [index = Saved::input(index), shape = input.shape(), rows, width](const Tensor& grad) {
+                [index = Saved::input(here), shape = input.shape(), rows, width](const Tensor& grad) {
                   const Tensor& places = index.get();
                   const RowSparse sums = RowSparse::from_lookup(places, grad.reshape(places.shape() + width), rows, -1);
                   return Gradient(sums.to_dense().reshape(shape));

@@ -1,11 +1,14 @@
 #include <embergrad/device.hpp>
 #include <embergrad/error.hpp>
 
+#include <cxxabi.h>
 #include <fmt/format.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <memory>
 
-#include "kernels/launch.hpp"
+#include "kernels/device.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -15,7 +18,20 @@ namespace embergrad {
 
 std::string Device::to_string() const { return is_cpu() ? "cpu" : fmt::format("cuda:{}", index_); }
 
-bool cuda_is_available() { return false; }
+bool cuda_is_available() noexcept {
+  if constexpr (built_with_cuda) {
+    return cuda::missing(OnCuda{0}).empty();
+  } else {
+    return false;
+  }
+}
+
+void throw_cannot_run(Device device, const std::type_info& request) {
+  const std::unique_ptr<char, decltype(&std::free)> name(abi::__cxa_demangle(request.name(), nullptr, nullptr, nullptr),
+                                                         &std::free);
+  throw DeviceError(fmt::format("{}: there is no CUDA kernel for {}", device.to_string(),
+                                name != nullptr ? name.get() : request.name()));
+}
 
 namespace {
 std::atomic<int>& threads_setting() {

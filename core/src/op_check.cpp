@@ -49,7 +49,8 @@ std::int64_t value_at(const View& all, std::int64_t at) {
 
 void OpCheck::rows_exist(const char* argument, const Tensor& input, const char* what, std::int64_t rows,
                          bool or_minus_one) const {
-  const View all = detail::view(input);
+  const Tensor here = input.to(Device::cpu());
+  const View all = detail::view(here);
   const std::int64_t at = first_outside(all, rows, or_minus_one ? -1 : 0);
   const bool zero_of_none = !or_minus_one && rows == 0 && all.size > 0;
   if (at < 0 && !zero_of_none) return;
@@ -60,7 +61,8 @@ void OpCheck::rows_exist(const char* argument, const Tensor& input, const char* 
 
 void OpCheck::classes_exist(const char* argument, const Tensor& target, std::int64_t classes,
                             std::int64_t ignored) const {
-  const View all = detail::view(target);
+  const Tensor here = target.to(Device::cpu());
+  const View all = detail::view(here);
   const std::int64_t at = first_outside(all, classes, ignored);
   if (at < 0) return;
   fail_index(fmt::format("{}[{}] is {}, but there are {} classes", argument, position_text(target.shape(), at),

@@ -45,6 +45,10 @@ class OpCheck {
   void same_device(const Tensor& a, const Tensor& b) const {
     if (a.device() != b.device()) throw_devices_differ(a, b);
   }
+  // Indices may lie on the host, wherever the table is.
+  void index_device(const Tensor& table, const Tensor& index) const {
+    if (!index.device().is_cpu()) same_device(table, index);
+  }
   // A dimension counted from the front. A scalar has dimension 0 and -1, as in PyTorch.
   [[nodiscard]] int dimension(const char* argument, int dim, int rank) const;
   // Every element of `input` is a row; -1 too where `or_minus_one`. `what` names what has the rows.

@@ -123,7 +123,7 @@ class Printer {
 };
 
 std::string body(const Tensor& tensor, std::size_t indent) {
-  const Tensor plain = tensor.detach();
+  const Tensor plain = tensor.detach().to(Device::cpu());
   if (plain.numel() == 0) return "[]";
   return Printer(plain).text(indent);
 }

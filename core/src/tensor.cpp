@@ -14,6 +14,7 @@
 #include "kernels/memory.hpp"
 #include "kernels/random.hpp"
 #include "kernels/rules/list.hpp"
+#include "src/device_memory.hpp"
 #include "src/memory_pool.hpp"
 #include "src/op_check.hpp"
 #include "src/tensor_state.hpp"
@@ -45,24 +46,23 @@ constexpr std::size_t header_bytes = (sizeof(Storage) + 63) / 64 * 64;
 constexpr std::size_t small_storage = std::size_t{64} << 10;
 
 Ref<Storage> allocate_storage(std::size_t bytes, Device device) {
-  if (!device.is_cpu()) {
-    throw DeviceError(fmt::format("{} is not available: this build of embergrad has no CUDA", device.to_string()));
-  }
-  const bool together = bytes <= small_storage;
+  if (!device.is_cpu()) require_device("empty", device);
+  const bool together = device.is_cpu() && bytes <= small_storage;
   const std::size_t block_bytes = together ? header_bytes + bytes : header_bytes;
   void* block = pool_allocate(block_bytes);
   auto* storage = new (block) Storage;
+  storage->device = device;
   storage->block_bytes = block_bytes;
   storage->bytes = bytes;
   storage->data_in_block = together;
   Ref<Storage> owner(storage);
-  storage->data = together ? static_cast<char*>(block) + header_bytes : pool_allocate(bytes);
+  storage->data = together ? static_cast<char*>(block) + header_bytes : allocate_on(device, bytes);
   return owner;
 }
 
 void destroy(Storage* storage) noexcept {
   const bool borrowed = storage->extras != nullptr && storage->extras->owner != nullptr;
-  if (!storage->data_in_block && !borrowed) pool_free(storage->data, storage->bytes);
+  if (!storage->data_in_block && !borrowed) free_on(storage->device, storage->data, storage->bytes);
   delete storage->extras;
   const std::size_t block_bytes = storage->block_bytes;
   storage->~Storage();
@@ -234,7 +234,13 @@ View element_view(const Tensor& tensor, std::int64_t flat) {
 }  // namespace
 
 void Tensor::read_element(std::int64_t flat, void* value, DType as) const {
-  launch(device(), Convert{.in = element_view(*this, flat), .out = {value, as, 1}});
+  View element = element_view(*this, flat);
+  std::uint64_t here = 0;
+  if (!device().is_cpu()) {
+    detail::copy_bytes(Device::cpu(), &here, device(), element.data, item_size(dtype()));
+    element.data = &here;
+  }
+  launch(Device::cpu(), Convert{.in = element, .out = {value, as, 1}});
 }
 
 void Tensor::set(std::initializer_list<std::int64_t> position, Scalar value) {
@@ -244,10 +250,19 @@ void Tensor::set(std::initializer_list<std::int64_t> position, Scalar value) {
   launch(device(), Fill{.out = element_view(*this, flat), .value = number});
 }
 
+namespace {
+void check_on_host(const char* op, Device device) {
+  if (device.is_cpu()) return;
+  throw DeviceError(fmt::format("{}: the tensor is on {}, where the host can't read it; copy it with to(Device::cpu())",
+                                op, device.to_string()));
+}
+}  // namespace
+
 const void* Tensor::raw_data(DType wanted) const {
   if (dtype() != wanted) {
     throw DTypeError(fmt::format("data: {} asked of a tensor of {}", name_of(wanted), name_of(dtype())));
   }
+  check_on_host("data", device());
   return state_->data;
 }
 
@@ -255,6 +270,7 @@ void* Tensor::raw_mutable_data(DType wanted) {
   if (dtype() != wanted) {
     throw DTypeError(fmt::format("mutable_data: {} asked of a tensor of {}", name_of(wanted), name_of(dtype())));
   }
+  check_on_host("mutable_data", device());
   detail::begin_change("mutable_data", *this);
   return state_->data;
 }
@@ -262,7 +278,8 @@ void* Tensor::raw_mutable_data(DType wanted) {
 template <class T>
 std::vector<T> Tensor::to_vector() const {
   std::vector<T> values(static_cast<std::size_t>(numel()));
-  launch(device(), Convert{.in = detail::view(*this), .out = {values.data(), dtype_of<T>, numel()}});
+  const Tensor here = device().is_cpu() ? *this : detach().to(Device::cpu());
+  launch(Device::cpu(), Convert{.in = detail::view(here), .out = {values.data(), dtype_of<T>, numel()}});
   return values;
 }
 template std::vector<float> Tensor::to_vector<float>() const;
@@ -313,7 +330,11 @@ Tensor Tensor::to(DType wanted) const {
 
 Tensor Tensor::to(Device wanted) const {
   if (device() == wanted) return *this;
-  throw DeviceError(fmt::format("to: {} is not available: this build of embergrad has no CUDA", wanted.to_string()));
+  detail::require_device("to", wanted);
+  Tensor copy = empty(shape(), {dtype(), wanted});
+  detail::copy_bytes(wanted, copy.state()->data, device(), state_->data,
+                     static_cast<std::size_t>(numel()) * item_size(dtype()));
+  return record("to", copy, {*this}, [from = device()](const Tensor& grad) { return Gradient(grad.to(from)); });
 }
 
 // --- tape

@@ -34,8 +34,9 @@ class Device {
   std::int16_t index_ = 0;
 };
 
-/// True if this build has CUDA and a usable GPU is there now.
-[[nodiscard]] bool cuda_is_available();
+/// True if this build has CUDA and GPU 0 can be used. Never throws and prints nothing; any thread may ask. What is
+/// missing is told by the DeviceError of `to(Device::cuda())`.
+[[nodiscard]] bool cuda_is_available() noexcept;
 
 /// Threads that ops of this process may use; at first what OpenMP would take (OMP_NUM_THREADS or all processors).
 [[nodiscard]] int num_threads();

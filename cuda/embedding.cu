@@ -1,0 +1,9 @@
+#include "cuda/embedding.hpp"
+
+#include "cuda/launch.cuh"
+
+namespace embergrad {
+
+void run(OnCuda on, const GatherRows& request) { cuda::run_with(cuda::Start{on}, request); }
+
+}  // namespace embergrad

@@ -1,0 +1,9 @@
+#include "cuda/reduce.hpp"
+
+#include "cuda/launch.cuh"
+
+namespace embergrad {
+
+void run(OnCuda on, const SumMiddle& request) { cuda::run_with(cuda::Start{on}, request); }
+
+}  // namespace embergrad

@@ -1,0 +1,192 @@
+// On a real GPU: CPU and CUDA give the same. Skipped without one; EMBERGRAD_REQUIRE_CUDA=1 makes that a failure.
+#include <boost/test/unit_test.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <string>
+
+#include <embergrad/autograd.hpp>
+#include <embergrad/error.hpp>
+#include <embergrad/ops.hpp>
+#include <embergrad/safetensors.hpp>
+#include <embergrad/tensor.hpp>
+
+#include "support/check.hpp"
+#include "support/temporary_directory.hpp"
+
+namespace eg = embergrad;
+using eg::Device;
+using eg::DType;
+using eg::Tensor;
+using eg::test::Draw;
+using eg::test::refuses;
+using eg::test::verdict;
+
+namespace {
+
+boost::test_tools::assertion_result gpu_is_here(boost::unit_test::test_unit_id /*id*/) {
+  const char* required = std::getenv("EMBERGRAD_REQUIRE_CUDA");
+  if (required != nullptr && std::string(required) == "1") return verdict(true, "");
+  if (!eg::cuda_is_available()) std::puts("skipped: no usable GPU");
+  return verdict(eg::cuda_is_available(), "no usable GPU");
+}
+
+const Device gpu = Device::cuda();
+
+// A function of tensors on either device; bits where the arithmetic is + - * / sqrt, else close.
+template <class Function>
+void same_on_both(const char* name, const Function& function, const Tensor& a, const Tensor& b, bool bits = true) {
+  const Tensor expected = function(a, b);
+  const Tensor got = function(a.to(gpu), b.to(gpu));
+  BOOST_TEST((got.device() == gpu), name);
+  const Tensor here = got.to(Device::cpu());
+  if (bits) {
+    BOOST_TEST(eg::test::same_bits(name, here, expected));
+  } else {
+    BOOST_TEST(eg::test::close_to(name, here, expected));
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(device, *boost::unit_test::precondition(gpu_is_here))
+
+BOOST_AUTO_TEST_CASE(there_and_back) {
+  BOOST_REQUIRE(eg::cuda_is_available());
+  Draw draw(1);
+  for (const DType dtype :
+       {DType::float32, DType::float64, DType::float16, DType::bfloat16, DType::int32, DType::int64}) {
+    for (const std::int64_t n : {0, 1, 33, 1000}) {
+      const Tensor here = draw.uniform({n, 3}, DType::float64, -100, 100).to(dtype);
+      const Tensor there = here.to(gpu);
+      BOOST_TEST(eg::test::same_bits(name_of(dtype), there.to(Device::cpu()), here));
+      BOOST_TEST(eg::test::same_bits(name_of(dtype), there.clone().to(Device::cpu()), here));
+      for (const DType other : {DType::float32, DType::float64, DType::int64, DType::bfloat16}) {
+        BOOST_TEST(eg::test::same_bits(name_of(other), there.to(other).to(Device::cpu()), here.to(other)));
+      }
+    }
+  }
+  const Tensor filled = eg::full({5, 7}, 2.5, {DType::float32, gpu});
+  BOOST_TEST(filled.at({4, 6}) == 2.5F);
+  BOOST_TEST(refuses<eg::DeviceError>([&] { return filled.data<float>(); }, {"data", "cuda:0"}));
+  BOOST_TEST(refuses<eg::DeviceError>([&] { return filled + eg::ones({7}); }, {"add", "cuda:0", "cpu"}));
+  std::ostringstream text;
+  text << filled;
+  BOOST_TEST(text.str().find("cuda:0") != std::string::npos);
+  const eg::test::TemporaryDirectory directory;
+  eg::StateDict tensors;
+  tensors.set("filled", filled);
+  eg::save(directory / "filled.safetensors", tensors);
+  const Tensor loaded = eg::load(directory / "filled.safetensors").tensors.at("filled");
+  BOOST_TEST(eg::test::same_bits("saved", loaded, filled.to(Device::cpu())));
+}
+
+BOOST_AUTO_TEST_CASE(elementwise) {
+  Draw draw(2);
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const std::int64_t n : {1, 33, 1025, 70000}) {
+      const Tensor a = draw.uniform({n}, dtype, -3, 3);
+      const Tensor b = draw.uniform({n}, dtype, 1, 2);
+      same_on_both(
+          "add", [](const Tensor& x, const Tensor& y) { return x + y; }, a, b);
+      same_on_both(
+          "sub", [](const Tensor& x, const Tensor& y) { return x - y; }, a, b);
+      same_on_both(
+          "mul", [](const Tensor& x, const Tensor& y) { return x * y; }, a, b);
+      same_on_both(
+          "div", [](const Tensor& x, const Tensor& y) { return x / y; }, a, b);
+      same_on_both(
+          "by numbers", [](const Tensor& x, const Tensor&) { return 2.0 - x * 3.5; }, a, b);
+      same_on_both(
+          "sliced",
+          [n](const Tensor& x, const Tensor& y) { return eg::narrow(x, 0, 1, n - 1) + eg::narrow(y, 0, 0, n - 1); }, a,
+          b);
+      same_on_both(
+          "relu", [](const Tensor& x, const Tensor&) { return eg::relu(x); }, a, b);
+      // float32's are our own polynomials
+      same_on_both(
+          "exp", [](const Tensor& x, const Tensor&) { return eg::exp(x); }, a, b, dtype == DType::float32);
+      same_on_both(
+          "tanh", [](const Tensor& x, const Tensor&) { return eg::tanh(x); }, a, b, dtype == DType::float32);
+      same_on_both(
+          "sigmoid", [](const Tensor& x, const Tensor&) { return eg::sigmoid(x); }, a, b, dtype == DType::float32);
+      same_on_both(
+          "log", [](const Tensor&, const Tensor& y) { return eg::log(y); }, a, b, false);
+      same_on_both(
+          "sum", [](const Tensor& x, const Tensor&) { return x.sum(); }, a, b);
+    }
+    const Tensor a = draw.uniform({40, 1, 33}, dtype);
+    const Tensor b = draw.uniform({5, 33}, dtype);
+    same_on_both(
+        "broadcast", [](const Tensor& x, const Tensor& y) { return x * y; }, a, b);
+    same_on_both(
+        "transpose", [](const Tensor& x, const Tensor&) { return x.transpose(0, 2); }, a, b);
+    same_on_both(
+        "sum of columns", [](const Tensor& x, const Tensor&) { return eg::sum(x, {0}); }, a, b);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(gather) {
+  Draw draw(3);
+  for (const std::int64_t dim : {1, 3, 32, 300}) {
+    const Tensor table = draw.uniform({50, dim});
+    const Tensor index = draw.integers({7, 9}, 0, 49);
+    const auto look_up = [](const Tensor& t, const Tensor& i) { return eg::embedding(i, t); };
+    same_on_both("embedding", look_up, table, index);
+    const Tensor from_host = eg::embedding(index, table.to(gpu)).to(Device::cpu());
+    BOOST_TEST(eg::test::same_bits("index on the host", from_host, eg::embedding(index, table)));
+    Tensor bad = index.clone();
+    bad.set({3, 4}, 50);
+    BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(bad.to(gpu), table.to(gpu)); },
+                                       {"embedding: input[3, 4] is 50, but weight has 50 rows"}));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(matmul) {
+  Draw draw(4);
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const std::int64_t n : {0, 1, 17, 200}) {
+      const Tensor a = draw.uniform({n, 33}, dtype);
+      const Tensor b = draw.uniform({33, 20}, dtype);
+      same_on_both(
+          "matmul", [](const Tensor& x, const Tensor& y) { return eg::matmul(x, y); }, a, b, false);
+    }
+    same_on_both(
+        "batches", [](const Tensor& x, const Tensor& y) { return eg::matmul(x, y); }, draw.uniform({3, 5, 7}, dtype),
+        draw.uniform({3, 7, 2}, dtype), false);
+    same_on_both(
+        "no inner dimension", [](const Tensor& x, const Tensor& y) { return eg::matmul(x, y); },
+        draw.uniform({3, 0}, dtype), draw.uniform({0, 4}, dtype));
+  }
+}
+
+// Forward, backward and an update by hand; and twice the same.
+BOOST_AUTO_TEST_CASE(a_step) {
+  Draw draw(5);
+  const Tensor x = draw.uniform({64, 10});
+  const Tensor target = draw.uniform({64, 3});
+  const Tensor weight = draw.uniform({3, 10});
+  const auto step = [&](Device device) {
+    Tensor w = weight.to(device).detach().set_requires_grad();
+    const Tensor error = eg::tanh(eg::linear(x.to(device), w)) - target.to(device);
+    (error * error).sum().backward();
+    return eg::no_grad([&] { return (w - w.grad().to_dense() * 0.1).to(Device::cpu()); });
+  };
+  const Tensor there = step(gpu);
+  BOOST_TEST(eg::test::close_to("weight", there, step(Device::cpu())));
+  BOOST_TEST(eg::test::same_bits("weight, again", step(gpu), there));
+}
+
+BOOST_AUTO_TEST_CASE(refusals) {
+  const Tensor there = eg::ones({4, 5}, {DType::float32, gpu});
+  BOOST_TEST(refuses<eg::DeviceError>([&] { return eg::softmax(there, 1); }, {"cuda:0", "no CUDA kernel", "Softmax"}));
+  BOOST_TEST(refuses<eg::DeviceError>([&] { return there.to(Device::cuda(63)); }, {"cuda:63 asked for"}));
+  BOOST_TEST(refuses<eg::OutOfMemory>(
+      [&] {
+        return eg::empty({1 << 20, 1 << 20}, {DType::float64, gpu});
+      },
+      {"bytes wanted", "free of"}));
+  BOOST_TEST(there.sum().item() == 20);  // nothing is broken
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,2 @@
+// Must not compile: core knows no other room.
+#include "cuda/block.hpp"
