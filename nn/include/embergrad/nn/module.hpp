@@ -150,6 +150,7 @@ class Module {
   Module& train(bool mode = true);
   /// `train(false)`
   Module& eval() { return train(false); }
+  /// True in training, as a new module is; false after `eval()`.
   [[nodiscard]] bool is_training() const { return training_; }
   /// Drops the gradients of all parameters.
   void zero_grad();

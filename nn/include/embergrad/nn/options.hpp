@@ -12,12 +12,14 @@ namespace embergrad::nn {
 template <class T>
 class Required {
  public:
+  /// Of its value.
   constexpr Required(T value)
       : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor): `.size = 3` must work
   /// A size is not given as 2.5.
   template <std::floating_point Number>
   requires std::integral<T> Required(Number)
   = delete;
+  /// Its value.
   constexpr operator const T&() const { return value_; }  // NOLINT(google-explicit-constructor)
 
  private:

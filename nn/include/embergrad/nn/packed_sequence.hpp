@@ -18,8 +18,11 @@ namespace embergrad::nn {
 /// functions: a span or vector is not copied.
 class Lengths {
  public:
-  Lengths(std::span<const std::int64_t> lengths) : view_(lengths) {}     // NOLINT(google-explicit-constructor)
+  /// Views that outlive this object.
+  Lengths(std::span<const std::int64_t> lengths) : view_(lengths) {}  // NOLINT(google-explicit-constructor)
+  /// The same.
   Lengths(const std::vector<std::int64_t>& lengths) : view_(lengths) {}  // NOLINT(google-explicit-constructor)
+  /// `{3, 5, 2}`, copied.
   Lengths(std::initializer_list<std::int64_t> lengths) : own_(lengths), view_(own_) {}
   /// DTypeError unless int32 or int64, ShapeError unless of rank 1.
   Lengths(const Tensor& lengths);  // NOLINT(google-explicit-constructor)
@@ -29,6 +32,7 @@ class Lengths {
   Lengths(Lengths&&) = delete;
   Lengths& operator=(Lengths&&) = delete;
 
+  /// The lengths.
   [[nodiscard]] std::span<const std::int64_t> values() const { return view_; }
 
  private:
@@ -47,6 +51,7 @@ class PackedSequence {
   /// No sequences and no tensor.
   PackedSequence() = default;
 
+  /// False for one made by the default constructor.
   [[nodiscard]] bool defined() const { return layout_ != nullptr; }
   /// The packed rows, (Σ lengths, …). ValueError if undefined, as for all below.
   [[nodiscard]] const Tensor& values() const;
