@@ -13,6 +13,14 @@ namespace tagger {
 
 enum class OptimizerKind { adam, adamw, sgd };
 
+/// How the learning rate goes on, from step to step.
+enum class ScheduleKind {
+  constant,
+  linear,    ///< down to 0
+  cosine,    ///< down to 0
+  onecycle,  ///< up to `lr` and down again
+};
+
 /// `train`. What is not given has a default that depends on something else.
 struct TrainOptions {
   static constexpr int64_t usual_epochs = 5;
@@ -31,7 +39,11 @@ struct TrainOptions {
 
   std::string model = "tagger.safetensors";
   bool force = false;
+  std::optional<std::string> log = {};
   bool quiet = false;
+  bool resume = false;
+  std::optional<int64_t> save_every = {};
+  std::optional<int64_t> stop_after = {};
 
   NetworkOptions network = {};
   Initialisation initialisation = Initialisation::own;
@@ -41,6 +53,7 @@ struct TrainOptions {
   uint64_t seed = 1;
   OptimizerKind optimizer = OptimizerKind::adam;
   std::optional<double> lr = {};
+  ScheduleKind schedule = ScheduleKind::constant;
   std::optional<double> momentum = {};
   std::optional<double> weight_decay = {};
   std::optional<double> clip = {};

@@ -141,6 +141,11 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       "\nDefaults stand in brackets. After each epoch the model is measured on the dev\n"
       "sentences; the best one is kept in the model file. Ctrl-C stops after the present\n"
       "batch and keeps the best so far; a second Ctrl-C ends the program at once.\n\n"
+      "After each epoch, and when it is stopped, all that the run needs to go on is put\n"
+      "into FILE.resume beside the model file. The same command with --resume goes on\n"
+      "from there and comes to the same model, to the bit. Only --epochs (without\n"
+      "--schedule), --patience, --test, --log, --save-every, --stop-after, --threads and\n"
+      "--quiet may change.\n\n"
       "  embergrad-tagger train\n"
       "  embergrad-tagger train --train a.conllu --dev b.conllu --model m.safetensors");
 
@@ -167,7 +172,25 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
 
   group = "Result";
   c.add_option("--model", o.model, "Model file to write (tagger.safetensors)")->type_name("FILE")->group(group);
-  c.add_flag("--force", o.force, "Replace the model file if it is there")->group(group);
+  CLI::Option* force =
+      c.add_flag("--force", o.force, "Replace the model file, its resume file and the log if they are there")
+          ->group(group);
+  CLI::Option* resume =
+      c.add_flag("--resume", o.resume, "Go on with the run that FILE.resume, beside the model file, comes from")
+          ->group(group);
+  c.add_option("--save-every", o.save_every, "Write FILE.resume after so many steps, too, not only after each epoch")
+      ->transform(whole<1>())
+      ->type_name("N")
+      ->group(group);
+  c.add_option("--stop-after", o.stop_after, "Write FILE.resume and stop after so many steps, counted from the start")
+      ->transform(whole<1>())
+      ->type_name("N")
+      ->group(group);
+  c.add_option("--log", o.log,
+               "Write a line of JSON for each epoch: epoch, step, loss, accuracy (on the dev sentences), lr (then), "
+               "seconds (of training); --resume appends")
+      ->type_name("FILE")
+      ->group(group);
   c.add_flag("--quiet", o.quiet, "Only say how it ended")->group(group);
 
   group = "Network";
@@ -220,6 +243,16 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->transform(positive())
       ->type_name("X")
       ->group(group);
+  c.add_option(
+       "--schedule", o.schedule,
+       "How the learning rate goes on: constant; linear or cosine, down to 0; or onecycle, up to --lr and down, "
+       "momentum against it (constant)")
+      ->transform(one_of<tagger::ScheduleKind>({{"constant", tagger::ScheduleKind::constant},
+                                                {"linear", tagger::ScheduleKind::linear},
+                                                {"cosine", tagger::ScheduleKind::cosine},
+                                                {"onecycle", tagger::ScheduleKind::onecycle}}))
+      ->type_name("NAME")
+      ->group(group);
   CLI::Option* momentum =
       c.add_option("--momentum", o.momentum, "Momentum, for sgd (0)")->transform(share())->type_name("X")->group(group);
   c.add_option("--weight-decay", o.weight_decay,
@@ -241,12 +274,14 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->group(group);
   add_threads(c, o.threads, group);
 
-  c.callback([&o, &status, &unidirectional, dev, fraction, momentum] {
+  c.callback([&o, &status, &unidirectional, dev, fraction, momentum, force, resume] {
     o.network.bidirectional = !unidirectional;
     if (o.train.empty() && *dev) refuse("--dev", "needs --train; the embedded corpus has its own");
     if (o.train.empty() && *fraction) refuse("--dev-fraction", "needs --train; the embedded corpus has its own");
     if (*dev && *fraction) refuse("--dev-fraction", "not together with --dev");
     if (*momentum && o.optimizer != tagger::OptimizerKind::sgd) refuse("--momentum", "only --optimizer sgd has it");
+    if (*momentum && o.schedule == tagger::ScheduleKind::onecycle) refuse("--momentum", "onecycle chooses it itself");
+    if (*force && *resume) refuse("--force", "not together with --resume");
     if (*fraction && *o.dev_fraction == 0 && o.patience > 0) {
       refuse("--patience", "needs development sentences to measure on, but --dev-fraction is 0");
     }

@@ -37,14 +37,6 @@ int64_t width(const NetworkOptions& options) { return options.hidden * (options.
 
 // --- the model file
 
-json to_json(const NetworkOptions& options) {
-  return {{"embedding_dim", options.embedding_dim},
-          {"hidden", options.hidden},
-          {"layers", options.layers},
-          {"dropout", options.dropout},
-          {"bidirectional", options.bidirectional}};
-}
-
 /// Reads the metadata and tensors of one file and refuses what does not fit together.
 class ModelReader {
  public:
@@ -164,6 +156,15 @@ std::vector<int64_t> starts_of(const Corpus& corpus) {
 
 }  // namespace
 
+std::string to_json(const NetworkOptions& options) {
+  return json{{"embedding_dim", options.embedding_dim},
+              {"hidden", options.hidden},
+              {"layers", options.layers},
+              {"dropout", options.dropout},
+              {"bidirectional", options.bidirectional}}
+      .dump();
+}
+
 // --- LstmTagger
 
 LstmTagger::LstmTagger(const NetworkOptions& options, int64_t words, int64_t tags)
@@ -210,7 +211,7 @@ void save_tagger(const std::string& path, const Tagger& tagger, const std::strin
             {"embergrad.version", format_version},
             {"words", json(tagger.words.words()).dump()},
             {"tags", json(tagger.tags.words()).dump()},
-            {"options", to_json(tagger.options).dump()},
+            {"options", to_json(tagger.options)},
             {"training", training}});
 }
 

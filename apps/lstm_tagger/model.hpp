@@ -26,6 +26,9 @@ struct NetworkOptions {
   bool bidirectional = true;
 };
 
+/// The options as a JSON object.
+[[nodiscard]] std::string to_json(const NetworkOptions& options);
+
 /// How weights start.
 enum class Initialisation {
   own,      ///< see LstmTagger::initialise

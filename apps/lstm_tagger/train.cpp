@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <embergrad/report/json_lines.hpp>
 #include <embergrad/report/progress.hpp>
 #include <embergrad/text/conllu.hpp>
 #include <embergrad/text/order.hpp>
@@ -22,6 +23,7 @@
 #include "commands.hpp"
 #include "files.hpp"
 #include "interrupt.hpp"
+#include "resume.hpp"
 #include "sample.hpp"
 
 namespace tagger {
@@ -88,19 +90,61 @@ std::unique_ptr<eg::optim::Optimizer> make_optimizer(const TrainOptions& options
   throw eg::ValueError("train: no such optimizer");
 }
 
-/// How the model came to be, for the model file. What does not change the weights (threads) is not in it.
+const char* name_of(ScheduleKind kind) {
+  switch (kind) {
+    case ScheduleKind::constant:
+      return "constant";
+    case ScheduleKind::linear:
+      return "linear";
+    case ScheduleKind::cosine:
+      return "cosine";
+    case ScheduleKind::onecycle:
+      return "onecycle";
+  }
+  return "?";
+}
+
+/// Nothing for a constant learning rate.
+std::unique_ptr<eg::optim::LRScheduler> make_scheduler(const TrainOptions& options, const Plan& plan,
+                                                       eg::optim::Optimizer& optimizer, int64_t batches) {
+  if (options.schedule == ScheduleKind::constant) return nullptr;
+  int64_t steps = 0;
+  if (__builtin_mul_overflow(plan.epochs, batches, &steps)) throw eg::ValueError("--epochs: too many for --schedule");
+  switch (options.schedule) {
+    case ScheduleKind::constant:
+      break;
+    case ScheduleKind::linear:
+      return std::make_unique<eg::optim::LinearLR>(
+          optimizer, eg::optim::LinearLROptions{.start_factor = 1, .end_factor = 0, .total_iters = steps});
+    case ScheduleKind::cosine:
+      return std::make_unique<eg::optim::CosineAnnealingLR>(optimizer,
+                                                            eg::optim::CosineAnnealingLROptions{.T_max = steps});
+    case ScheduleKind::onecycle:
+      return std::make_unique<eg::optim::OneCycleLR>(
+          optimizer, eg::optim::OneCycleLROptions{.max_lr = plan.lr, .total_steps = steps});
+  }
+  throw eg::ValueError("train: no such schedule");
+}
+
+/// What determines the weights, beside the data and the network. What does not change them (threads) is not in it.
+nlohmann::json recipe(const TrainOptions& options, const Plan& plan) {
+  return {{"batch", plan.batch},
+          {"seed", options.seed},
+          {"init", options.initialisation == Initialisation::own ? "default" : "pytorch"},
+          {"optimizer", name_of(options.optimizer)},
+          {"lr", plan.lr},
+          {"schedule", name_of(options.schedule)},
+          {"momentum", plan.momentum},
+          {"weight_decay", plan.weight_decay},
+          {"clip", options.clip.value_or(0.0)},
+          {"min_count", options.min_count}};
+}
+
+/// How the model came to be, for the model file.
 std::string history(const TrainOptions& options, const Plan& plan, int64_t epochs_done) {
-  return nlohmann::json{{"epochs", epochs_done},
-                        {"batch", plan.batch},
-                        {"seed", options.seed},
-                        {"init", options.initialisation == Initialisation::own ? "default" : "pytorch"},
-                        {"optimizer", name_of(options.optimizer)},
-                        {"lr", plan.lr},
-                        {"momentum", plan.momentum},
-                        {"weight_decay", plan.weight_decay},
-                        {"clip", options.clip.value_or(0.0)},
-                        {"min_count", options.min_count}}
-      .dump();
+  nlohmann::json all = recipe(options, plan);
+  all["epochs"] = epochs_done;
+  return all.dump();
 }
 
 // --- data
@@ -186,6 +230,30 @@ int64_t parameter_count(const Tagger& tagger) {
   return n;
 }
 
+/// With what a run begins, by the names of the command line.
+Origin origin_of(const TrainOptions& options, const Plan& plan, const Data& data) {
+  nlohmann::json all = recipe(options, plan);
+  all.update(nlohmann::json::parse(to_json(options.network)));
+  // A schedule ends with the last epoch.
+  if (options.schedule != ScheduleKind::constant) all["epochs"] = plan.epochs;
+  nlohmann::json named;
+  for (const auto& [name, value] : all.items()) {
+    std::string option = "--" + name;
+    std::replace(option.begin(), option.end(), '_', '-');
+    if (name == "bidirectional") {
+      named["--unidirectional"] = !value.get<bool>();
+    } else {
+      named[option] = value;
+    }
+  }
+  const nlohmann::json parts = {{"training", nlohmann::json::parse(data_json(data.train))},
+                                {"dev", nlohmann::json::parse(data_json(data.dev))}};
+  return {.options = named.dump(), .data = parts.dump()};
+}
+
+/// Where a run leaves what it needs to go on.
+std::string resume_file(const TrainOptions& options) { return options.model + ".resume"; }
+
 // --- training
 
 /// A clock that can be stopped, so that a progress line tells the rate of training alone.
@@ -206,11 +274,11 @@ std::string shown_loss(double loss) {
   return loss < 1e4 ? fmt::format("loss {:.4f}", loss) : fmt::format("loss {:.3g}", loss);
 }
 
-struct Outcome {
-  int64_t best_epoch = 0;  // 0: no epoch was finished
-  int64_t best_correct = -1;
-  double best_accuracy = 0;
-  bool stopped_early = false;
+enum class Ending {
+  complete,
+  patience,     ///< too many epochs without a better one
+  interrupted,  ///< by a signal
+  step_limit,   ///< --stop-after
 };
 
 class Training {
@@ -220,26 +288,67 @@ class Training {
         plan_(plan),
         data_(data),
         tagger_(tagger),
+        batches_((data.train.size() - 1) / plan.batch + 1),
         parameters_(tagger.network.parameters()),
-        optimizer_(make_optimizer(options, plan, parameters_)) {}
-
-  /// Trains until the last epoch, `patience` or an interrupt. The best model is in its file when it comes back.
-  Outcome run() {
-    for (int64_t epoch = 1; epoch <= plan_.epochs; ++epoch) {
-      if (!run_epoch(epoch)) {
-        if (outcome_.best_epoch == 0) save(epoch - 1);
-        break;
-      }
-      if (options_.patience > 0 && epoch - outcome_.best_epoch >= options_.patience) {
-        outcome_.stopped_early = epoch < plan_.epochs;
-        break;
-      }
-    }
-    return outcome_;
+        optimizer_(make_optimizer(options, plan, parameters_)),
+        scheduler_(make_scheduler(options, plan, *optimizer_, batches_)),
+        origin_(origin_of(options, plan, data)),
+        best_(tagger) {
+    best_.network = eg::nn::clone(tagger.network);
+    if (options.log) log_.emplace(*options.log, eg::report::JsonLinesOptions{.append = options.resume});
   }
 
+  /// Takes over where the run that wrote the resume file stands, and puts its best model back into the model file.
+  /// ValueError if that is another run.
+  void resume() {
+    const std::string path = resume_file(options_);
+    const eg::optim::Checkpoint checkpoint(path);
+    const Position position = read_position(checkpoint, path, origin_, batches_);
+    if (position.epoch - (position.batches == 0 ? 1 : 0) > plan_.epochs) {
+      throw eg::ValueError(fmt::format("--epochs: {} are fewer than {} has behind it", plan_.epochs, shown(path)));
+    }
+    if (position.best_epoch > 0) {
+      try {
+        best_.network.load_state_dict(checkpoint.own());
+      } catch (const eg::Error& error) {
+        throw eg::FormatError(fmt::format("{}: not a resume file of this program: best model: {}", path, error.what()));
+      }
+    }
+    checkpoint.restore(parts());
+    position_ = position;
+    if (position_.best_epoch > 0) save_best();
+  }
+
+  /// Trains until the last epoch, `patience`, `stop_after` or an interrupt. The best model is in its file then.
+  Ending run() {
+    for (; position_.epoch <= plan_.epochs; finish_epoch()) {
+      const int64_t done = position_.epoch - 1;
+      if (options_.patience > 0 && position_.batches == 0 && done - position_.best_epoch >= options_.patience) {
+        return Ending::patience;
+      }
+      const Ending ending = run_epoch();
+      if (ending == Ending::complete) continue;
+      if (position_.best_epoch == 0) save_tagger(options_.model, tagger_, history(options_, plan_, done));
+      save_resume();
+      return ending;
+    }
+    return Ending::complete;
+  }
+
+  [[nodiscard]] const Position& position() const { return position_; }
+
  private:
-  void save(int64_t epochs_done) const { save_tagger(options_.model, tagger_, history(options_, plan_, epochs_done)); }
+  [[nodiscard]] eg::optim::CheckpointParts parts() const {
+    eg::optim::CheckpointParts all{.model = tagger_.network.state_dict(),
+                                   .optimizers = {{"optimizer", optimizer_.get()}}};
+    if (scheduler_) all.schedulers["scheduler"] = scheduler_.get();
+    return all;
+  }
+  void save_best() const { save_tagger(options_.model, best_, history(options_, plan_, position_.best_epoch)); }
+  void save_resume() const {
+    eg::optim::save_checkpoint(resume_file(options_), parts(), resume_notes(origin_, position_),
+                               position_.best_epoch > 0 ? best_.network.state_dict() : eg::StateDict());
+  }
 
   /// One step; the loss.
   double step(const Batch& batch) {
@@ -252,61 +361,94 @@ class Training {
     loss.backward();
     if (options_.clip) eg::optim::clip_grad_norm(parameters_, *options_.clip);
     optimizer_->step();
+    if (scheduler_) scheduler_->step();
     return value;
   }
 
-  /// Trains and evaluates one epoch; false if it was interrupted.
-  bool run_epoch(int64_t epoch) {
+  [[nodiscard]] std::string mean_loss() const {
+    return shown_loss(position_.loss / static_cast<double>(position_.words));
+  }
+
+  /// Trains what is left of the epoch, and evaluates it.
+  Ending run_epoch() {
     Stopwatch watch;
+    const double start = watch.seconds();
     std::optional<eg::report::Progress> progress;
     if (!options_.quiet) {
-      progress.emplace(eg::report::ProgressOptions{.label = fmt::format("epoch {}/{}", epoch, plan_.epochs),
-                                                   .total = data_.train.word_count(),
+      progress.emplace(eg::report::ProgressOptions{.label = fmt::format("epoch {}/{}", position_.epoch, plan_.epochs),
+                                                   .total = data_.train.word_count() - position_.words,
                                                    .unit = "words",
                                                    .out = stdout,
                                                    .clock = [&watch] { return watch.seconds(); }});
     }
     tagger_.network.train();
-    double loss = 0;
-    int64_t words = 0;
-    for (const Batch& batch : eg::text::batches(data_.train, tagger_.words, tagger_.tags,
-                                                {.sentences = plan_.batch, .seed = options_.seed, .epoch = epoch})) {
-      if (interrupted() != 0) return false;
-      loss += step(batch) * static_cast<double>(batch.word_count);
-      words += batch.word_count;
-      if (!progress) continue;
-      progress->advance(batch.word_count, shown_loss(loss / static_cast<double>(words)));
+    for (const Batch& batch : eg::text::batches(
+             data_.train, tagger_.words, tagger_.tags,
+             {.sentences = plan_.batch, .seed = options_.seed, .epoch = position_.epoch, .skip = position_.batches})) {
+      if (interrupted() != 0) return Ending::interrupted;
+      if (options_.stop_after && position_.steps >= *options_.stop_after) return Ending::step_limit;
+      position_.loss += step(batch) * static_cast<double>(batch.word_count);
+      position_.words += batch.word_count;
+      ++position_.batches;
+      ++position_.steps;
+      if (options_.save_every && position_.steps % *options_.save_every == 0) save_resume();
+      if (progress) progress->advance(batch.word_count, mean_loss());
     }
     watch.stop();
 
-    std::string note = shown_loss(loss / static_cast<double>(words));
+    std::string note = mean_loss();
+    eg::report::JsonValue accuracy = nullptr;
     bool best = true;
     if (!data_.dev.empty()) {
       const TaggingReport report = evaluate(tagger_, data_.dev);
+      accuracy = report.accuracy();
       note += fmt::format("  dev {:.4f}", report.accuracy());
       if (const auto unknown = report.unknown_accuracy()) note += fmt::format("  unknown {:.4f}", *unknown);
-      best = report.correct() > outcome_.best_correct;
+      best = report.correct() > position_.best_correct;
       if (best) {
-        outcome_.best_correct = report.correct();
-        outcome_.best_accuracy = report.accuracy();
+        position_.best_correct = report.correct();
+        position_.best_accuracy = report.accuracy();
         note += "  best";
       }
     }
     if (best) {
-      outcome_.best_epoch = epoch;
-      save(epoch);
+      position_.best_epoch = position_.epoch;
+      best_.network.load_state_dict(tagger_.network.state_dict());
+      save_best();
     }
     if (progress) progress->finish(note);
-    return true;
+    if (log_) {
+      log_->write({{"epoch", position_.epoch},
+                   {"step", position_.steps},
+                   {"loss", position_.loss / static_cast<double>(position_.words)},
+                   {"accuracy", accuracy},
+                   {"lr", optimizer_->lr()},
+                   {"seconds", watch.seconds() - start}});
+    }
+    return Ending::complete;
+  }
+
+  /// On to the next epoch.
+  void finish_epoch() {
+    ++position_.epoch;
+    position_.batches = 0;
+    position_.loss = 0;
+    position_.words = 0;
+    save_resume();
   }
 
   const TrainOptions& options_;
   const Plan& plan_;
   const Data& data_;
   Tagger& tagger_;
+  int64_t batches_;  // in an epoch
   std::vector<eg::Tensor> parameters_;
   std::unique_ptr<eg::optim::Optimizer> optimizer_;
-  Outcome outcome_;
+  std::unique_ptr<eg::optim::LRScheduler> scheduler_;
+  Origin origin_;
+  Position position_;
+  Tagger best_;
+  std::optional<eg::report::JsonLines> log_;
 };
 
 // --- what is said
@@ -323,9 +465,10 @@ void introduce(const TrainOptions& options, const Plan& plan, const Data& data, 
   fmt::print("network     embedding {}, {}LSTM {} in {}{}: {} parameters\n", network.embedding_dim,
              network.bidirectional ? "bidirectional " : "", network.hidden, count(network.layers, "layer"),
              network.dropout > 0 ? fmt::format(", dropout {}", network.dropout) : "", parameter_count(tagger));
-  fmt::print("training    {}, batches of {}, {} with learning rate {}, seed {}, {}\n\n", count(plan.epochs, "epoch"),
-             count(plan.batch, "sentence"), name_of(options.optimizer), plan.lr, options.seed,
-             count(eg::num_threads(), "thread"));
+  fmt::print("training    {}, batches of {}, {} with learning rate {}{}, seed {}, {}\n", count(plan.epochs, "epoch"),
+             count(plan.batch, "sentence"), name_of(options.optimizer), plan.lr,
+             options.schedule == ScheduleKind::constant ? "" : fmt::format(" ({})", name_of(options.schedule)),
+             options.seed, count(eg::num_threads(), "thread"));
 }
 
 /// A sentence of the development part, tagged: not too short to tell something, not too long for a line.
@@ -341,13 +484,14 @@ void show_example(Tagger& tagger, const Corpus& dev) {
   fmt::print("\n");
 }
 
-void conclude(const TrainOptions& options, const Plan& plan, const Data& data, const Outcome& outcome) {
+void conclude(const TrainOptions& options, const Plan& plan, const Data& data, Ending ending,
+              const Position& position) {
   if (!options.quiet) fmt::print("\n");
-  if (outcome.stopped_early && !options.quiet) {
+  if (ending == Ending::patience && !options.quiet) {
     fmt::print("stopped after {} without a better dev accuracy\n", count(options.patience, "epoch"));
   }
   if (!data.dev.empty()) {
-    fmt::print("best epoch {} of {}: dev accuracy {:.4f}\n", outcome.best_epoch, plan.epochs, outcome.best_accuracy);
+    fmt::print("best epoch {} of {}: dev accuracy {:.4f}\n", position.best_epoch, plan.epochs, position.best_accuracy);
   }
   Tagger best = load_tagger(options.model);
   if (options.test) {
@@ -360,23 +504,38 @@ void conclude(const TrainOptions& options, const Plan& plan, const Data& data, c
   if (options.train.empty() && !options.quiet) show_example(best, data.dev);
 }
 
-int stopped(const TrainOptions& options, const Outcome& outcome) {
-  if (outcome.best_epoch == 0) {
-    fmt::print(
-        stderr,
-        "embergrad-tagger: interrupted before the end of the first epoch; the weights as they are now are in {}\n",
-        shown(options.model));
-  } else {
-    fmt::print(stderr, "embergrad-tagger: interrupted; the best model so far (epoch {}) is in {}\n", outcome.best_epoch,
-               shown(options.model));
+int stopped(const TrainOptions& options, Ending ending, const Position& position) {
+  const std::string model = shown(options.model);
+  const std::string what =
+      position.best_epoch == 0
+          ? fmt::format("before the end of the first epoch; the weights as they are now are in {}", model)
+          : fmt::format("the best model so far (epoch {}) is in {}", position.best_epoch, model);
+  if (ending == Ending::step_limit) {
+    if (!options.quiet) fmt::print("\n");
+    fmt::print("stopped after {}{} {}; --resume goes on\n", count(position.steps, "step"),
+               position.best_epoch == 0 ? "," : ";", what);
+    return 0;
   }
+  fmt::print(stderr, "embergrad-tagger: interrupted{} {}; --resume goes on\n", position.best_epoch == 0 ? "" : ";",
+             what);
   return 128 + interrupted();
+}
+
+/// Refuses to write over files that may be precious, and what can't be written.
+void check_outputs(const TrainOptions& options) {
+  const std::string resume = resume_file(options);
+  check_output(options.model, options.force || options.resume);
+  if (!options.resume && !options.force && std::filesystem::exists(resume)) {
+    throw eg::IoError(fmt::format("{}: exists already; --resume goes on with it, --force replaces it", resume));
+  }
+  check_output(resume, true);
+  if (options.log) check_output(*options.log, options.force || options.resume);
 }
 
 }  // namespace
 
 int train(const TrainOptions& options) {
-  check_output(options.model, options.force);
+  check_outputs(options);
   eg::set_num_threads(options.threads);
   const Plan plan = plan_of(options);
   const Data data = read_data(options);
@@ -390,15 +549,24 @@ int train(const TrainOptions& options) {
   LstmTagger network(options.network, words.size(), tags.size());
   if (options.initialisation == Initialisation::own) network.initialise();
   Tagger tagger{options.network, std::move(words), std::move(tags), std::move(network)};
+  Training training(options, plan, data, tagger);
+  if (options.resume) training.resume();
   if (!options.quiet) {
     introduce(options, plan, data, tagger);
+    if (options.resume) {
+      fmt::print("resumed     {}: {} behind it\n", shown(resume_file(options)),
+                 count(training.position().steps, "step"));
+    }
+    fmt::print("\n");
     std::fflush(stdout);
   }
 
   note_interrupts();
-  const Outcome outcome = Training(options, plan, data, tagger).run();
-  if (interrupted() != 0) return stopped(options, outcome);
-  conclude(options, plan, data, outcome);
+  const Ending ending = training.run();
+  if (ending == Ending::interrupted || ending == Ending::step_limit) {
+    return stopped(options, ending, training.position());
+  }
+  conclude(options, plan, data, ending, training.position());
   return 0;
 }
 

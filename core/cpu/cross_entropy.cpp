@@ -119,7 +119,7 @@ void run(OnCpu, const CrossEntropy& request) {
           }
           losses[place] = loss;
           if (inner == 1) {
-            loops.unary[static_cast<int>(UnaryOp::exp)](log_probs, probs + at, classes);
+            loops.unary[cpu::unary_place<rules::Exp>](log_probs, probs + at, classes);
           } else {
             for (std::int64_t c = 0; c < classes; ++c) probs[at + c * inner] = rules::exp(log_probs[c]);
           }

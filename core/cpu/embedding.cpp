@@ -7,7 +7,6 @@
 #include "cpu/parallel.hpp"
 #include "cpu/simd.hpp"
 #include "cpu/visit.hpp"
-#include "kernels/rules/convert.hpp"
 #include "src/memory_pool.hpp"
 
 namespace embergrad {
@@ -15,7 +14,7 @@ namespace embergrad {
 void run(OnCpu, const GatherRows& request) {
   cpu::visit(request.table.dtype, [&](auto type) {
     using T = decltype(type);
-    const T fill = rules::Converter<T, double>::f(request.fill);
+    const T fill = request.fill.as<T>();
     const T* table = request.table.as<const T>();
     T* out = request.out.as<T>();
     const std::int64_t dim = request.dim;

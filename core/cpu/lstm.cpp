@@ -102,7 +102,7 @@ void forward(const LstmForward& request, bool only_direction) {
   const detail::Scratch<T> recurrent(s.output * stride);
   cpu::transpose(weight_hh, gate_width, s.output, s.output, recurrent.get(), stride);
   const detail::Scratch<T> bias(gate_width);
-  if (bias_ih != nullptr) loops.binary[static_cast<int>(BinaryOp::add)](bias_ih, bias_hh, bias.get(), gate_width);
+  if (bias_ih != nullptr) loops.binary[cpu::binary_place<rules::Add>](bias_ih, bias_hh, bias.get(), gate_width);
   const T* both_biases = bias_ih != nullptr ? bias.get() : nullptr;
 
   cpu::parallel_chunks(s.batch, share_of(s, only_direction), [&](std::int64_t begin, std::int64_t end) {
@@ -150,7 +150,7 @@ void backward(const LstmBackward& request, bool only_direction) {
   auto* gates = static_cast<T*>(request.gates);
   auto* grad_h = static_cast<T*>(request.grad_h);
   auto* grad_c = static_cast<T*>(request.grad_c);
-  const auto add = loops.binary[static_cast<int>(BinaryOp::add)];
+  const auto add = loops.binary[cpu::binary_place<rules::Add>];
   const Steps steps(s);
   // The gradients of h' of each row, kept where the projection's gradient needs them.
   const detail::Scratch<T> grad_outputs(weight_hr != nullptr ? s.rows * s.output : 0);

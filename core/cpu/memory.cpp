@@ -17,9 +17,9 @@ constexpr std::int64_t chunk = 1 << 16;
 void run(OnCpu, const Fill& request) {
   cpu::visit(request.out.dtype, [&](auto type) {
     using T = decltype(type);
-    const T value = rules::Converter<T, double>::f(request.value);
+    const T value = request.value.as<T>();
     T* out = request.out.as<T>();
-    if (request.value == 0.0 && !std::signbit(request.value)) {
+    if (request.value.floating == 0.0 && !std::signbit(request.value.floating)) {
       cpu::parallel_chunks(request.out.size, 4 * chunk, [&](std::int64_t begin, std::int64_t end) {
         std::memset(static_cast<void*>(out + begin), 0, static_cast<std::size_t>(end - begin) * sizeof(T));
       });
@@ -100,7 +100,7 @@ void run(OnCpu, const AddStrided& request) {
         [&](const std::int64_t* at, std::int64_t length) {
           if (in_step == 1 && out_step == 1) {
             T* row = out + at[1];
-            cpu::simd().loops<T>().binary[static_cast<int>(BinaryOp::add)](row, in + at[0], row, length);
+            cpu::simd().loops<T>().binary[cpu::binary_place<rules::Add>](row, in + at[0], row, length);
             return;
           }
           for (std::int64_t i = 0; i < length; ++i) out[at[1] + i * out_step] += in[at[0] + i * in_step];

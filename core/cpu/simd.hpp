@@ -9,14 +9,23 @@
 
 namespace embergrad::cpu {
 
-// Loops for one element type.
+// Loops for one element type. Integers have elementwise rules that take them and the extremes; the rest is null.
 template <class T>
 struct Loops {
-  void (*unary[unary_op_count])(const T* in, T* out, std::int64_t n);
-  void (*unary_grad[unary_op_count])(const T* saved, const T* grad, T* out, std::int64_t n);
-  void (*binary[binary_op_count])(const T* a, const T* b, T* out, std::int64_t n);
-  void (*binary_scalar[binary_op_count])(const T* a, T b, T* out, std::int64_t n);
-  void (*scalar_binary[binary_op_count])(T a, const T* b, T* out, std::int64_t n);
+  void (*unary[rules::UnaryRules::count])(const T* in, T* out, std::int64_t n);
+  void (*unary_grad[rules::UnaryRules::count])(const T* saved, const T* grad, T* out, std::int64_t n);
+  void (*binary[rules::BinaryRules::count])(const T* a, const T* b, T* out, std::int64_t n);
+  void (*binary_scalar[rules::BinaryRules::count])(const T* a, T b, T* out, std::int64_t n);
+  void (*scalar_binary[rules::BinaryRules::count])(T a, const T* b, T* out, std::int64_t n);
+  void (*clamp)(const T* in, T low, T high, T* out, std::int64_t n);
+  void (*clamp_grad)(const T* in, const T* grad, T low, T high, T* out, std::int64_t n);
+  // The largest (smallest) of n >= 1 numbers; NaN goes before all.
+  T (*extreme)(const T* in, std::int64_t n, bool smallest);
+  // The first position of a value that is there; of any NaN if it is one.
+  std::int64_t (*find)(const T* in, std::int64_t n, T value);
+  // values[j] = the extreme of in[k * width + j] over k, indices[j] (unless null) = the first k that has it.
+  void (*extreme_rows)(const T* in, std::int64_t count, std::int64_t width, T* values, std::int64_t* indices,
+                       bool smallest);
   // 16 lanes, each in blocks of 64 of blocks of 64, added pairwise.
   T (*sum)(const T* in, std::int64_t n);
   // out[j] = sum of in[k * stride + j] over k, in order by blocks of 64.
@@ -26,6 +35,11 @@ struct Loops {
                             bool accumulate);
   void (*softmax_row)(const T* in, T* out, std::int64_t n, bool log);
   void (*softmax_row_grad)(const T* out, const T* grad, T* grad_in, std::int64_t n, bool log);
+  // rules::BinaryCrossEntropy times weight, and times scale; a step is 1, or 0 for a number that repeats.
+  void (*bce)(const T* x, const T* t, const T* weight, std::int64_t weight_step, const T* pos_weight,
+              std::int64_t pos_step, T* out, std::int64_t n);
+  void (*bce_grad)(const T* x, const T* t, const T* weight, std::int64_t weight_step, const T* pos_weight,
+                   std::int64_t pos_step, const T* scale, std::int64_t scale_step, T* out, std::int64_t n);
   // C = op(A) op(B) + beta C by plain loops; sums over k in order (b transposed: 16 partial sums).
   void (*gemm)(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, bool transpose_a,
                const T* b, std::int64_t ldb, bool transpose_b, T* c, std::int64_t ldc, bool add);
@@ -39,6 +53,8 @@ struct SimdTable {
   const char* name;
   Loops<float> f32;
   Loops<double> f64;
+  Loops<std::int32_t> i32;
+  Loops<std::int64_t> i64;
   UpdateLoops update;
 
   template <class T>
@@ -52,6 +68,20 @@ template <>
 inline const Loops<double>& SimdTable::loops<double>() const {
   return f64;
 }
+template <>
+inline const Loops<std::int32_t>& SimdTable::loops<std::int32_t>() const {
+  return i32;
+}
+template <>
+inline const Loops<std::int64_t>& SimdTable::loops<std::int64_t>() const {
+  return i64;
+}
+
+// Where a rule stands in the tables.
+template <class Rule>
+inline constexpr int unary_place = static_cast<int>(unary_op<Rule>);
+template <class Rule>
+inline constexpr int binary_place = static_cast<int>(binary_op<Rule>);
 
 // The table for this processor. EMBERGRAD_SIMD=baseline|avx2|avx512 in the environment asks for a lower set.
 const SimdTable& simd();

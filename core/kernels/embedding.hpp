@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/launch.hpp"
+#include "kernels/number.hpp"
 #include "kernels/view.hpp"
 
 namespace embergrad {
@@ -10,7 +11,7 @@ namespace embergrad {
 struct GatherRows {
   View table, index, out;
   std::int64_t dim;
-  double fill = 0;
+  Number fill = 0;
 };
 
 // Which places of a lookup hold each row: places sorted by row, stably, cut into segments of one row each.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/launch.hpp"
+#include "kernels/number.hpp"
 #include "kernels/view.hpp"
 
 namespace embergrad {
@@ -9,7 +10,7 @@ namespace embergrad {
 // out[i] = value, converted to out's type.
 struct Fill {
   View out;
-  double value;
+  Number value;
 };
 
 // out[i] = in[i], converted: floats to integers towards zero, to 16 bits to nearest even. Same type: a copy. The two

@@ -1,4 +1,4 @@
-// Contracts: sums and positions of maxima.
+// Contracts: sums, extremes and their positions, over the middle of (outer, count, inner).
 #pragma once
 
 #include "kernels/launch.hpp"
@@ -14,15 +14,36 @@ struct SumMiddle {
   std::int64_t outer, count, inner;
 };
 
-// out[o, i] (int64) = the first k at which in[o, k, i] is largest; NaN counts as largest. count >= 1.
-struct ArgmaxMiddle {
-  View in, out;
+// values[o, i] = the largest (smallest) in[o, k, i] and indices[o, i] (int64) = the first k that has it; a NaN goes
+// before all numbers. Either may be absent (data null). count >= 1. float32, float64, int32, int64.
+struct ExtremeMiddle {
+  View in, values, indices;
   std::int64_t outer, count, inner;
+  bool smallest;
+};
+
+// values[o, j, i], indices[o, j, i] (int64), j < k: the k largest (smallest) in[o, :, i]; of equals the first. NaN
+// counts as larger than all numbers. In falling (rising) order if `sorted`, else in any. k <= count.
+struct TopkMiddle {
+  View in, values, indices;
+  std::int64_t outer, count, inner, k;
+  bool smallest, sorted;
+};
+
+// out = 0, then out[o, indices[o, j, i], i] = in[o, j, i]: the derivative of picking. out is (outer, count, inner), in
+// and indices (outer, k, inner); no index twice in a column. float32, float64.
+struct PlaceMiddle {
+  View in, indices, out;
+  std::int64_t outer, count, inner, k;
 };
 
 void run(OnCpu, const SumMiddle&);
-void run(OnCpu, const ArgmaxMiddle&);
+void run(OnCpu, const ExtremeMiddle&);
+void run(OnCpu, const TopkMiddle&);
+void run(OnCpu, const PlaceMiddle&);
 void run(OnCuda, const SumMiddle&);
-void run(OnCuda, const ArgmaxMiddle&);
+void run(OnCuda, const ExtremeMiddle&);
+void run(OnCuda, const TopkMiddle&);
+void run(OnCuda, const PlaceMiddle&);
 
 }  // namespace embergrad

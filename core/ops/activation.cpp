@@ -1,5 +1,4 @@
-// Elementwise ops of one argument. A new one is a rule in kernels/rules/unary.hpp, its name in kernels/elementwise.hpp,
-// and a line at the end here.
+// Elementwise ops of one argument. A new one is a rule in kernels/rules/unary.hpp and a line at the end here.
 #include <embergrad/ops.hpp>
 
 #include "kernels/elementwise.hpp"
@@ -31,11 +30,18 @@ Tensor map(UnaryOp op, const char* name, Saves saves, bool keeps_integers, const
 
 }  // namespace
 
-Tensor neg(const Tensor& input) { return map(UnaryOp::neg, "neg", Saves::nothing, true, input); }
-Tensor exp(const Tensor& input) { return map(UnaryOp::exp, "exp", Saves::output, false, input); }
-Tensor log(const Tensor& input) { return map(UnaryOp::log, "log", Saves::input, false, input); }
-Tensor sigmoid(const Tensor& input) { return map(UnaryOp::sigmoid, "sigmoid", Saves::output, false, input); }
-Tensor tanh(const Tensor& input) { return map(UnaryOp::tanh, "tanh", Saves::output, false, input); }
-Tensor relu(const Tensor& input) { return map(UnaryOp::relu, "relu", Saves::output, true, input); }
+Tensor neg(const Tensor& input) { return map(unary_op<rules::Neg>, "neg", Saves::nothing, true, input); }
+Tensor exp(const Tensor& input) { return map(unary_op<rules::Exp>, "exp", Saves::output, false, input); }
+Tensor log(const Tensor& input) { return map(unary_op<rules::Log>, "log", Saves::input, false, input); }
+Tensor sigmoid(const Tensor& input) { return map(unary_op<rules::Sigmoid>, "sigmoid", Saves::output, false, input); }
+Tensor tanh(const Tensor& input) { return map(unary_op<rules::Tanh>, "tanh", Saves::output, false, input); }
+Tensor sqrt(const Tensor& input) { return map(unary_op<rules::Sqrt>, "sqrt", Saves::output, false, input); }
+Tensor square(const Tensor& input) { return map(unary_op<rules::Square>, "square", Saves::input, true, input); }
+Tensor abs(const Tensor& input) { return map(unary_op<rules::Abs>, "abs", Saves::input, true, input); }
+Tensor logsigmoid(const Tensor& input) {
+  OpCheck("logsigmoid").computes("input", input);
+  return map(unary_op<rules::LogSigmoid>, "logsigmoid", Saves::input, false, input);
+}
+Tensor relu(const Tensor& input) { return map(unary_op<rules::Relu>, "relu", Saves::output, true, input); }
 
 }  // namespace embergrad

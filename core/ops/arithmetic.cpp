@@ -4,7 +4,6 @@
 
 #include "kernels/elementwise.hpp"
 #include "ops/common.hpp"
-#include "src/op_check.hpp"
 #include "src/tensor_state.hpp"
 
 namespace embergrad {
@@ -50,9 +49,7 @@ DType promote(const Tensor& a, const Tensor& b) {
   return item_size(x) >= item_size(y) ? x : y;
 }
 
-namespace {
-
-Tensor compute(BinaryOp op, const char* name, const Tensor& a, const Tensor& b) {
+Tensor map_binary(BinaryOp op, const char* name, const Tensor& a, const Tensor& b) {
   if (a.shape() == b.shape()) {
     Tensor out = empty(a.shape(), a.options());
     launch(a.device(), BinaryMap{.op = op, .a = view(a), .b = view(b), .out = view(out)});
@@ -66,42 +63,35 @@ Tensor compute(BinaryOp op, const char* name, const Tensor& a, const Tensor& b) 
   return out;
 }
 
-// Brings both to one type; divisions of integers are done in float32.
-class Operands {
- public:
-  Operands(BinaryOp op, const char* name, const Tensor& a, const Tensor& b) : first_(a), second_(b) {
-    const OpCheck check(name);
-    check.not_16_bit("input", a);
-    check.not_16_bit("other", b);
-    check.same_device(a, b);
-    DType dtype = promote(a, b);
-    if (op == BinaryOp::div && is_integer(dtype)) dtype = DType::float32;
-    if (a.dtype() != dtype) first_ = TensorRef(converted_[0] = a.to(dtype));
-    if (b.dtype() != dtype) second_ = TensorRef(converted_[1] = b.to(dtype));
-  }
-  [[nodiscard]] const Tensor& a() const { return first_.get(); }
-  [[nodiscard]] const Tensor& b() const { return second_.get(); }
+Operands::Operands(const char* op, const Tensor& a, const Tensor& b, bool to_floating) : first_(a), second_(b) {
+  const OpCheck check(op);
+  check.not_16_bit("input", a);
+  check.not_16_bit("other", b);
+  check.same_device(a, b);
+  DType dtype = promote(a, b);
+  if (to_floating && is_integer(dtype)) dtype = DType::float32;
+  if (a.dtype() != dtype) first_ = TensorRef(converted_[0] = a.to(dtype));
+  if (b.dtype() != dtype) second_ = TensorRef(converted_[1] = b.to(dtype));
+}
 
- private:
-  TensorRef first_, second_;
-  Tensor converted_[2];
-};
+Tensor as_floating(const Tensor& input) { return is_integer(input.dtype()) ? input.to(DType::float32) : input; }
 
-Tensor with_scalar(BinaryOp op, const char* name, const Tensor& input, Scalar other, bool reversed) {
-  OpCheck(name).not_16_bit("input", input);
-  const bool to_floating = is_integer(input.dtype()) && (op == BinaryOp::div || !other.is_integer());
-  const Tensor a = to_floating ? input.to(DType::float32) : input;
+Tensor map_scalar(BinaryOp op, const char* name, const Tensor& input, Scalar other, bool reversed, bool to_floating) {
+  const OpCheck check(name);
+  check.not_16_bit("input", input);
+  const Tensor a = to_floating || !other.is_integer() ? as_floating(input) : input;
   Tensor out = empty(a.shape(), a.options());
-  launch(a.device(),
-         BinaryScalarMap{.op = op, .a = view(a), .b = other.value(), .reversed = reversed, .out = view(out)});
+  launch(a.device(), BinaryScalarMap{.op = op,
+                                     .a = view(a),
+                                     .b = check.number("other", other, a.dtype()),
+                                     .reversed = reversed,
+                                     .out = view(out)});
   return out;
 }
 
-}  // namespace
-
 Tensor add(const Tensor& input, const Tensor& other) {
-  const Operands x(BinaryOp::add, "add", input, other);
-  return record("add", compute(BinaryOp::add, "add", x.a(), x.b()), {x.a(), x.b()},
+  const Operands x("add", input, other, false);
+  return record("add", map_binary(binary_op<rules::Add>, "add", x.a(), x.b()), {x.a(), x.b()},
                 [a = x.a().shape(), b = x.b().shape()](const Tensor& grad, InputGradients& into) {
                   if (into.wants(0)) into.add(0, sum_to(grad, a));
                   if (into.wants(1)) into.add(1, sum_to(grad, b));
@@ -109,8 +99,8 @@ Tensor add(const Tensor& input, const Tensor& other) {
 }
 
 Tensor sub(const Tensor& input, const Tensor& other) {
-  const Operands x(BinaryOp::sub, "sub", input, other);
-  return record("sub", compute(BinaryOp::sub, "sub", x.a(), x.b()), {x.a(), x.b()},
+  const Operands x("sub", input, other, false);
+  return record("sub", map_binary(binary_op<rules::Sub>, "sub", x.a(), x.b()), {x.a(), x.b()},
                 [a = x.a().shape(), b = x.b().shape()](const Tensor& grad, InputGradients& into) {
                   if (into.wants(0)) into.add(0, sum_to(grad, a));
                   if (into.wants(1)) into.add(1, neg(sum_to(grad, b)));
@@ -127,20 +117,22 @@ struct Factor {
 }  // namespace
 
 Tensor mul(const Tensor& input, const Tensor& other) {
-  const Operands x(BinaryOp::mul, "mul", input, other);
-  return record("mul", compute(BinaryOp::mul, "mul", x.a(), x.b()), {x.a(), x.b()},
+  const Operands x("mul", input, other, false);
+  return record("mul", map_binary(binary_op<rules::Mul>, "mul", x.a(), x.b()), {x.a(), x.b()},
                 [a = Factor(x.a(), x.b().requires_grad()), b = Factor(x.b(), x.a().requires_grad())](
                     const Tensor& grad, InputGradients& into) {
-                  if (into.wants(0)) into.add(0, sum_to(compute(BinaryOp::mul, "mul", grad, b.saved.get()), a.shape));
-                  if (into.wants(1)) into.add(1, sum_to(compute(BinaryOp::mul, "mul", grad, a.saved.get()), b.shape));
+                  if (into.wants(0))
+                    into.add(0, sum_to(map_binary(binary_op<rules::Mul>, "mul", grad, b.saved.get()), a.shape));
+                  if (into.wants(1))
+                    into.add(1, sum_to(map_binary(binary_op<rules::Mul>, "mul", grad, a.saved.get()), b.shape));
                 });
 }
 
 Tensor div(const Tensor& input, const Tensor& other) {
-  const Operands x(BinaryOp::div, "div", input, other);
+  const Operands x("div", input, other, true);
   // d(a/b)/da = 1/b,  d(a/b)/db = -a/b^2
   return record(
-      "div", compute(BinaryOp::div, "div", x.a(), x.b()), {x.a(), x.b()},
+      "div", map_binary(binary_op<rules::Div>, "div", x.a(), x.b()), {x.a(), x.b()},
       [a = Factor(x.a(), x.b().requires_grad()), b = Factor(x.b(), true)](const Tensor& grad, InputGradients& into) {
         const Tensor& divisor = b.saved.get();
         const Tensor grad_first = div(grad, divisor);
@@ -150,33 +142,34 @@ Tensor div(const Tensor& input, const Tensor& other) {
 }
 
 Tensor add(const Tensor& input, Scalar other) {
-  return record("add", with_scalar(BinaryOp::add, "add", input, other, false), {input},
+  return record("add", map_scalar(binary_op<rules::Add>, "add", input, other, false), {input},
                 [](const Tensor& grad) { return Gradient(grad); });
 }
 
 Tensor sub(const Tensor& input, Scalar other) {
-  return record("sub", with_scalar(BinaryOp::sub, "sub", input, other, false), {input},
+  return record("sub", map_scalar(binary_op<rules::Sub>, "sub", input, other, false), {input},
                 [](const Tensor& grad) { return Gradient(grad); });
 }
 
 Tensor rsub(const Tensor& input, Scalar other) {
-  return record("rsub", with_scalar(BinaryOp::sub, "rsub", input, other, true), {input},
+  return record("rsub", map_scalar(binary_op<rules::Sub>, "rsub", input, other, true), {input},
                 [](const Tensor& grad) { return Gradient(neg(grad)); });
 }
 
 Tensor mul(const Tensor& input, Scalar other) {
-  return record("mul", with_scalar(BinaryOp::mul, "mul", input, other, false), {input},
+  return record("mul", map_scalar(binary_op<rules::Mul>, "mul", input, other, false), {input},
                 [other](const Tensor& grad) { return Gradient(mul(grad, other)); });
 }
 
 Tensor div(const Tensor& input, Scalar other) {
-  return record("div", with_scalar(BinaryOp::div, "div", input, other, false), {input},
+  return record("div", map_scalar(binary_op<rules::Div>, "div", input, other, false, true), {input},
                 [other](const Tensor& grad) { return Gradient(div(grad, other)); });
 }
 
 Tensor rdiv(const Tensor& input, Scalar other) {
-  const Tensor x = is_integer(input.dtype()) ? input.to(DType::float32) : input;
-  Tensor out = with_scalar(BinaryOp::div, "rdiv", x, other, true);
+  OpCheck("rdiv").defined("input", input);
+  const Tensor x = as_floating(input);
+  Tensor out = map_scalar(binary_op<rules::Div>, "rdiv", x, other, true);
   // d(s/x)/dx = -(s/x)/x
   return record("rdiv", out, {x}, [y = Saved(out), x = Saved::input(x)](const Tensor& grad) {
     return Gradient(neg(mul(grad, div(y.get(), x.get()))));

@@ -2,74 +2,67 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <algorithm>
 
 #include "kernels/memory.hpp"
 #include "kernels/reduce.hpp"
 #include "ops/common.hpp"
-#include "src/op_check.hpp"
 #include "src/tensor_state.hpp"
 
 namespace embergrad {
-namespace {
 
 using detail::view;
 
-std::int64_t product(const Shape& shape, int first, int last) {
+ReducedDims::ReducedDims(const OpCheck& check, const Shape& of, const Dims& dims) : shape(of) {
+  const int rank = shape.rank();
+  bool scalar_named = false;  // a scalar has one dimension to name, and none to reduce
+  for (int d = 0; dims.empty() && d < rank; ++d) reduced[static_cast<std::size_t>(d)] = true;
+  for (const std::int64_t dim : dims) {
+    // One that no tensor has must not become one by losing bits.
+    const auto narrow_dim = static_cast<int>(std::clamp<std::int64_t>(dim, -1000, 1000));
+    const auto d = static_cast<std::size_t>(check.dimension("dim", narrow_dim, rank));
+    bool& named = rank == 0 ? scalar_named : reduced[d];
+    if (named) check.fail_value(fmt::format("dim {} appears twice in {}", dim, dims.to_string()));
+    named = true;
+  }
+  for (int d = 0; d < rank; ++d) {
+    const bool gone = reduced[static_cast<std::size_t>(d)];
+    kept.push_back(gone ? 1 : shape[d]);
+    if (!gone) left.push_back(shape[d]);
+  }
+}
+
+std::int64_t ReducedDims::count() const {
   std::int64_t n = 1;
-  for (int d = first; d < last; ++d) n *= shape[d];
+  for (int d = 0; d < shape.rank(); ++d) n *= reduced[static_cast<std::size_t>(d)] ? shape[d] : 1;
   return n;
 }
 
-// Which dimensions to reduce; an empty list means all.
-std::array<bool, Shape::max_rank> chosen(const OpCheck& check, const Dims& dims, int rank) {
-  std::array<bool, Shape::max_rank> reduced{};
-  bool scalar_named = false;  // a scalar has one dimension to name, and none to reduce
-  for (int d = 0; dims.empty() && d < rank; ++d) reduced[static_cast<std::size_t>(d)] = true;
-  for (int i = 0; i < dims.rank(); ++i) {
-    const auto d = static_cast<std::size_t>(check.dimension("dim", static_cast<int>(dims[i]), rank));
-    bool& named = rank == 0 ? scalar_named : reduced[d];
-    if (named) check.fail_value(fmt::format("dim {} appears twice in {}", dims[i], dims.to_string()));
-    named = true;
-  }
-  return reduced;
-}
+Middle::Middle(const Shape& shape, int dim)
+    : outer(shape.slice(0, std::min(dim, shape.rank())).numel()),
+      count(shape.rank() == 0 ? 1 : shape[dim]),
+      inner(shape.slice(std::min(dim + 1, shape.rank()), shape.rank()).numel()) {}
 
-Shape without(const Shape& shape, const std::array<bool, Shape::max_rank>& reduced, bool keepdim) {
-  Shape left;
+Shape with_extent(const Shape& shape, int dim, std::int64_t extent) {
+  Shape changed;
   for (int d = 0; d < shape.rank(); ++d) {
-    if (!reduced[static_cast<std::size_t>(d)]) {
-      left.push_back(shape[d]);
-    } else if (keepdim) {
-      left.push_back(1);
-    }
+    if (d != dim) changed.push_back(shape[d]);
+    if (d == dim && extent >= 0) changed.push_back(extent);
   }
-  return left;
+  return changed;
 }
 
-// Sums runs of neighbouring dimensions, the last run first.
-Tensor sum_dims(const Tensor& input, const std::array<bool, Shape::max_rank>& reduced) {
+Tensor sum_runs(const Tensor& input, const ReducedDims& dims) {
   Tensor now = input;
-  int last = input.dim();
-  while (last > 0) {
-    if (!reduced[static_cast<std::size_t>(last - 1)]) {
-      --last;
-      continue;
-    }
-    int first = last - 1;
-    while (first > 0 && reduced[static_cast<std::size_t>(first - 1)]) --first;
-    Shape shape = now.shape();
-    const std::int64_t outer = product(shape, 0, first);
-    const std::int64_t count = product(shape, first, last);
-    const std::int64_t inner = product(shape, last, shape.rank());
-    for (int d = first; d < last; ++d) shape[d] = 1;
-    Tensor out = empty(shape, now.options());
+  dims.for_each_run([&](std::int64_t outer, std::int64_t count, std::int64_t inner) {
+    Tensor out = empty({outer * inner}, now.options());
     launch(now.device(), SumMiddle{.in = view(now), .out = view(out), .outer = outer, .count = count, .inner = inner});
     now = out;
-    last = first;
-  }
+  });
   return now;
 }
+
+namespace {
 
 // The gradient of a sum: repeated over what was summed.
 Tensor repeat_to(const Tensor& grad, const Shape& kept, const Shape& shape) {
@@ -87,13 +80,13 @@ Tensor sum(const Tensor& input, const Dims& dims, bool keepdim) {
   const OpCheck check("sum");
   check.not_16_bit("input", input);
   if (input.dtype() == DType::int32) return sum(input.to(DType::int64), dims, keepdim);
-  const auto reduced = chosen(check, dims, input.dim());
-  const Shape kept = without(input.shape(), reduced, true);
-  Tensor total = sum_dims(input, reduced);
+  const ReducedDims reduced(check, input.shape(), dims);
+  Tensor total = sum_runs(input, reduced);
   if (total.shares_storage_with(input)) total = no_grad([&] { return input.clone(); });
-  Tensor out = total.reshape(without(input.shape(), reduced, keepdim));
-  return record("sum", out, {input},
-                [kept, shape = input.shape()](const Tensor& grad) { return Gradient(repeat_to(grad, kept, shape)); });
+  Tensor out = no_grad([&] { return total.reshape(reduced.result(keepdim)); });
+  return record("sum", out, {input}, [kept = reduced.kept, shape = input.shape()](const Tensor& grad) {
+    return Gradient(repeat_to(grad, kept, shape));
+  });
 }
 
 Tensor mean(const Tensor& input) { return mean(input, {}, false); }
@@ -101,34 +94,8 @@ Tensor mean(const Tensor& input) { return mean(input, {}, false); }
 Tensor mean(const Tensor& input, const Dims& dims, bool keepdim) {
   const OpCheck check("mean");
   check.computes("input", input);
-  const auto reduced = chosen(check, dims, input.dim());
-  std::int64_t count = 1;
-  for (int d = 0; d < input.dim(); ++d) count *= reduced[static_cast<std::size_t>(d)] ? input.shape()[d] : 1;
-  return div(sum(input, dims, keepdim), static_cast<double>(count));
+  const ReducedDims reduced(check, input.shape(), dims);
+  return div(sum(input, dims, keepdim), static_cast<double>(reduced.count()));
 }
-
-Tensor argmax(const Tensor& input, int dim, bool keepdim) {
-  const OpCheck check("argmax");
-  check.not_16_bit("input", input);
-  const int d = check.dimension("dim", dim, input.dim());
-  const Shape& shape = input.shape();
-  const std::int64_t count = shape.rank() == 0 ? 1 : shape[d];
-  if (count == 0) check.fail_index(fmt::format("dimension {} of shape {} is empty", d, shape.to_string()));
-  Shape left;
-  for (int k = 0; k < shape.rank(); ++k) {
-    if (k != d) left.push_back(shape[k]);
-    if (k == d && keepdim) left.push_back(1);
-  }
-  Tensor out = empty(left, {DType::int64, input.device()});
-  const int after = std::min(d + 1, shape.rank());
-  launch(input.device(), ArgmaxMiddle{.in = view(input),
-                                      .out = view(out),
-                                      .outer = product(shape, 0, d),
-                                      .count = count,
-                                      .inner = product(shape, after, shape.rank())});
-  return out;
-}
-
-Tensor argmax(const Tensor& input) { return argmax(input.detach().reshape({-1}), 0); }
 
 }  // namespace embergrad

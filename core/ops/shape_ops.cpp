@@ -48,6 +48,75 @@ Tensor reshape(const Tensor& input, const Shape& shape) {
                 [from = input.shape()](const Tensor& grad) { return Gradient(grad.reshape(from)); });
 }
 
+namespace {
+
+// The shape with another dimension, of extent 1, before `dim`.
+Shape with_one(const Shape& shape, int dim) {
+  Shape wider;
+  for (int d = 0; d <= shape.rank(); ++d) {
+    if (d == dim) wider.push_back(1);
+    if (d < shape.rank()) wider.push_back(shape[d]);
+  }
+  return wider;
+}
+
+}  // namespace
+
+Tensor squeeze(const Tensor& input) {
+  OpCheck("squeeze").defined("input", input);
+  Shape shape;
+  for (const std::int64_t extent : input.shape()) {
+    if (extent != 1) shape.push_back(extent);
+  }
+  return reshape(input, shape);
+}
+
+Tensor squeeze(const Tensor& input, const Dims& dims) {
+  const OpCheck check("squeeze");
+  check.defined("input", input);
+  if (dims.empty()) return reshape(input, input.shape());
+  const ReducedDims named(check, input.shape(), dims);
+  Shape shape;
+  for (int d = 0; d < input.dim(); ++d) {
+    if (input.shape()[d] != 1 || !named.reduced[static_cast<std::size_t>(d)]) shape.push_back(input.shape()[d]);
+  }
+  return reshape(input, shape);
+}
+
+Tensor unsqueeze(const Tensor& input, int dim) {
+  const OpCheck check("unsqueeze");
+  check.defined("input", input);
+  return reshape(input, with_one(input.shape(), check.dimension("dim", dim, input.dim() + 1)));
+}
+
+Tensor permute(const Tensor& input, const Dims& dims) {
+  const OpCheck check("permute");
+  check.defined("input", input);
+  if (dims.rank() != input.dim()) {
+    check.fail_shape(fmt::format("dims {} name {} dimensions, but input has shape {}", dims.to_string(), dims.rank(),
+                                 input.shape().to_string()));
+  }
+  Dims order;    // from the front
+  Dims inverse;  // where each dimension of input went
+  if (!dims.empty()) {
+    static_cast<void>(ReducedDims(check, input.shape(), dims));  // each once, and there
+    for (const std::int64_t dim : dims) order.push_back(dim < 0 ? dim + input.dim() : dim);
+    inverse = order;
+    for (int d = 0; d < order.rank(); ++d) inverse[static_cast<int>(order[d])] = d;
+  }
+  const StridedView whole = strided_view(input);
+  StridedView from = whole;
+  Shape shape;
+  for (int d = 0; d < order.rank(); ++d) {
+    from.extents[d] = whole.extents[order[d]];
+    from.strides[d] = whole.strides[order[d]];
+    shape.push_back(from.extents[d]);
+  }
+  Tensor out = empty(shape, input.options());
+  launch(input.device(), CopyStrided{.in = from, .out = strided_view(out)});
+  return record("permute", out, {input}, [inverse](const Tensor& grad) { return Gradient(permute(grad, inverse)); });
+}
+
 Tensor transpose(const Tensor& input, int dim0, int dim1) {
   const OpCheck check("transpose");
   check.defined("input", input);
@@ -190,11 +259,6 @@ Tensor stack(std::span<const Tensor> tensors, int dim) {
   check.defined("tensors[0]", tensors[0]);
   const Shape& shape = tensors[0].shape();
   const int d = check.dimension("dim", dim, shape.rank() + 1);
-  Shape with_one;
-  for (int k = 0; k <= shape.rank(); ++k) {
-    if (k == d) with_one.push_back(1);
-    if (k < shape.rank()) with_one.push_back(shape[k]);
-  }
   PoolVector<Tensor> parts;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     if (!tensors[i].defined()) check.fail_value(fmt::format("tensors[{}] is undefined", i));
@@ -202,7 +266,7 @@ Tensor stack(std::span<const Tensor> tensors, int dim) {
       check.fail_shape(fmt::format("tensors[{}] has shape {}, but tensors[0] has {}", i, tensors[i].shape().to_string(),
                                    shape.to_string()));
     }
-    parts.push_back(tensors[i].reshape(with_one));
+    parts.push_back(tensors[i].reshape(with_one(shape, d)));
   }
   return cat(std::span<const Tensor>(parts), d);
 }
@@ -213,7 +277,7 @@ Tensor stack(std::initializer_list<Tensor> tensors, int dim) {
 
 namespace {
 
-Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_fill, double fill) {
+Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_fill, Number fill) {
   const OpCheck check(op);
   check.defined("input", input);
   check.is_integer("index", index);
@@ -241,7 +305,31 @@ Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_
 Tensor gather_rows(const Tensor& input, const Tensor& index) { return gather("gather_rows", input, index, false, 0); }
 
 Tensor gather_rows_or(const Tensor& input, const Tensor& index, Scalar fill) {
-  return gather("gather_rows_or", input, index, true, fill.value());
+  OpCheck("gather_rows_or").defined("input", input);
+  return gather("gather_rows_or", input, index, true, OpCheck("gather_rows_or").number("fill", fill, input.dtype()));
+}
+
+Tensor index_select(const Tensor& input, int dim, const Tensor& index) {
+  const OpCheck check("index_select");
+  check.defined("input", input);
+  check.is_integer("index", index);
+  check.same_device(input, index);
+  const int d = check.dimension("dim", dim, input.dim());
+  if (index.dim() > 1) {
+    check.fail_shape(fmt::format("index must have one dimension, but has shape {}", index.shape().to_string()));
+  }
+  if (input.dim() == 0 && index.numel() != 1) {
+    check.fail_shape(fmt::format("input has no dimensions, so index must have one element, but has {}", index.numel()));
+  }
+  const auto [outer, count, inner] = Middle(input.shape(), d);
+  check.rows_exist("index", index, fmt::format("dimension {} of input", d).c_str(), count);
+  const Shape shape = with_extent(input.shape(), d, index.numel());
+  // Rows of the input seen as (outer · count, inner).
+  const Tensor rows = reshape(input, {outer * count, inner});
+  if (outer == 1) return reshape(gather("index_select", rows, index.reshape({index.numel()}), false, 0), shape);
+  const Tensor first = mul(arange(outer), count).reshape({outer, 1}).to(input.device());
+  const Tensor places = add(first, index.to(DType::int64).reshape({1, index.numel()}));
+  return reshape(gather("index_select", rows, places.reshape({places.numel()}), false, 0), shape);
 }
 
 }  // namespace embergrad

@@ -67,6 +67,20 @@ void OpCheck::classes_exist(const char* argument, const Tensor& target, std::int
                          value_at(all, at), classes));
 }
 
+Number OpCheck::number(const char* argument, Scalar scalar, DType dtype) const {
+  if (!embergrad::is_integer(dtype)) return scalar.is_integer() ? Number(scalar.integer()) : Number(scalar.value());
+  const auto refuse = [&](const auto& value) {
+    fail_value(fmt::format("{} is {}, which {} can't hold", argument, value, name_of(dtype)));
+  };
+  std::int64_t whole = scalar.integer();
+  if (!scalar.is_integer()) {
+    if (!(scalar.value() >= -0x1p63 && scalar.value() < 0x1p63)) refuse(scalar.value());
+    whole = static_cast<std::int64_t>(scalar.value());
+  }
+  if (dtype == DType::int32 && (whole < INT32_MIN || whole > INT32_MAX)) refuse(whole);
+  return {whole};
+}
+
 void OpCheck::fail_shape(const std::string& message) const { throw ShapeError(fmt::format("{}: {}", op_, message)); }
 void OpCheck::fail_value(const std::string& message) const { throw ValueError(fmt::format("{}: {}", op_, message)); }
 void OpCheck::fail_dtype(const std::string& message) const { throw DTypeError(fmt::format("{}: {}", op_, message)); }

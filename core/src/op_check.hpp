@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string>
 
+#include "kernels/number.hpp"
+
 namespace embergrad {
 
 class OpCheck {
@@ -50,6 +52,9 @@ class OpCheck {
                   bool or_minus_one = false) const;
   // Every element of `target` is a class, or `ignored`.
   void classes_exist(const char* argument, const Tensor& target, std::int64_t classes, std::int64_t ignored) const;
+
+  // A scalar for a tensor of `dtype`. Into integers: cut to whole numbers; ValueError if it does not fit.
+  [[nodiscard]] Number number(const char* argument, Scalar scalar, DType dtype) const;
 
   [[noreturn]] void fail_shape(const std::string& message) const;
   [[noreturn]] void fail_value(const std::string& message) const;

@@ -145,7 +145,7 @@ void detail::accumulate(Tensor& sum, Tensor term) {
   }
   const bool in_place = is_exclusive(sum);
   Tensor total = in_place ? sum : empty(sum.shape(), sum.options());
-  launch(sum.device(), BinaryMap{.op = BinaryOp::add, .a = view(sum), .b = view(term), .out = view(total)});
+  launch(sum.device(), BinaryMap{.op = binary_op<rules::Add>, .a = view(sum), .b = view(term), .out = view(total)});
   if (in_place) ++total.state()->storage->version;
   sum = std::move(total);
 }

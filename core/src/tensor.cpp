@@ -13,6 +13,7 @@
 #include "kernels/launch.hpp"
 #include "kernels/memory.hpp"
 #include "kernels/random.hpp"
+#include "kernels/rules/list.hpp"
 #include "src/memory_pool.hpp"
 #include "src/op_check.hpp"
 #include "src/tensor_state.hpp"
@@ -176,6 +177,10 @@ std::span<const std::int64_t> frozen_rows(const Tensor& table) {
 
 void detail::throw_undefined() { throw ValueError("the tensor is undefined"); }
 
+void detail::throw_beyond_int64(std::uint64_t value) {
+  throw ValueError(fmt::format("a scalar of {} is beyond the largest int64", value));
+}
+
 namespace {
 const detail::TensorState& state_of(const Tensor& tensor) {
   if (!tensor.defined()) detail::throw_undefined();
@@ -234,8 +239,9 @@ void Tensor::read_element(std::int64_t flat, void* value, DType as) const {
 
 void Tensor::set(std::initializer_list<std::int64_t> position, Scalar value) {
   const std::int64_t flat = flat_position(Shape(position));
+  const Number number = OpCheck("set").number("value", value, dtype());
   detail::begin_change("set", *this);
-  launch(device(), Fill{.out = element_view(*this, flat), .value = value.value()});
+  launch(device(), Fill{.out = element_view(*this, flat), .value = number});
 }
 
 const void* Tensor::raw_data(DType wanted) const {
@@ -265,8 +271,9 @@ template std::vector<std::int32_t> Tensor::to_vector<std::int32_t>() const;
 template std::vector<std::int64_t> Tensor::to_vector<std::int64_t>() const;
 
 Tensor& Tensor::fill(Scalar value) {
+  const Number number = OpCheck("fill").number("value", value, dtype());
   detail::begin_change("fill", *this);
-  launch(device(), Fill{.out = detail::view(*this), .value = value.value()});
+  launch(device(), Fill{.out = detail::view(*this), .value = number});
   return *this;
 }
 
@@ -353,8 +360,8 @@ Tensor empty(const Shape& shape, TensorOptions options) {
   for (const std::int64_t extent : shape) {
     if (extent < 0) throw ShapeError(fmt::format("a shape has no negative extents: {}", shape.to_string()));
     if (__builtin_mul_overflow(count, extent == 0 ? 1 : extent, &count) || count > (std::int64_t{1} << 45)) {
-      throw OutOfMemory(fmt::format("out of memory: a tensor of shape {} ({}) was wanted", shape.to_string(),
-                                    name_of(options.dtype)));
+      throw OutOfMemory(fmt::format("out of memory: a tensor of shape {} ({}) has more elements than any memory holds",
+                                    shape.to_string(), name_of(options.dtype)));
     }
   }
   return detail::make_view(
@@ -363,8 +370,9 @@ Tensor empty(const Shape& shape, TensorOptions options) {
 }
 
 Tensor full(const Shape& shape, Scalar value, TensorOptions options) {
+  const Number number = OpCheck("full").number("value", value, options.dtype);
   Tensor tensor = empty(shape, options);
-  launch(options.device, Fill{.out = detail::view(tensor), .value = value.value()});
+  launch(options.device, Fill{.out = detail::view(tensor), .value = number});
   return tensor;
 }
 
@@ -372,16 +380,49 @@ Tensor zeros(const Shape& shape, TensorOptions options) { return full(shape, 0, 
 Tensor ones(const Shape& shape, TensorOptions options) { return full(shape, 1, options); }
 Tensor zeros_like(const Tensor& like) { return zeros(like.shape(), like.options()); }
 
-Tensor arange(Scalar start, Scalar end, Scalar step, TensorOptions options) {
-  if (step.value() == 0 || !std::isfinite(step.value()))
+namespace {
+
+// How many numbers arange gives. Integers are counted without rounding.
+std::int64_t arange_count(Scalar start, Scalar end, Scalar step) {
+  const bool rising = step.value() > 0;
+  if (step.value() == 0 || !std::isfinite(step.value())) {
     throw ValueError(fmt::format("arange: step is {}", step.value()));
+  }
   if (!std::isfinite(start.value()) || !std::isfinite(end.value())) {
     throw ValueError(fmt::format("arange: start is {} and end is {}", start.value(), end.value()));
   }
-  const auto count = static_cast<std::int64_t>(std::max(0.0, std::ceil((end.value() - start.value()) / step.value())));
-  Tensor values = empty({count}, {DType::float64, Device::cpu()});
-  auto* value = static_cast<double*>(detail::view(values).data);
-  for (std::int64_t i = 0; i < count; ++i) value[i] = start.value() + static_cast<double>(i) * step.value();
+  if (rising ? end.value() < start.value() : end.value() > start.value()) return 0;
+  if (start.is_integer() && end.is_integer() && step.is_integer()) {
+    const auto from = static_cast<std::uint64_t>(rising ? start.integer() : end.integer());
+    const auto to = static_cast<std::uint64_t>(rising ? end.integer() : start.integer());
+    const auto size =
+        rising ? static_cast<std::uint64_t>(step.integer()) : 0 - static_cast<std::uint64_t>(step.integer());
+    const std::uint64_t distance = to - from;
+    const std::uint64_t count = distance / size + (distance % size == 0 ? 0 : 1);
+    if (count <= INT64_MAX) return static_cast<std::int64_t>(count);
+  } else {
+    const double count = std::ceil((end.value() - start.value()) / step.value());
+    if (count < 0x1p63) return static_cast<std::int64_t>(count);
+  }
+  throw ValueError(fmt::format("arange: from {} to {} by {} are more elements than can be counted", start.value(),
+                               end.value(), step.value()));
+}
+
+}  // namespace
+
+Tensor arange(Scalar start, Scalar end, Scalar step, TensorOptions options) {
+  const std::int64_t count = arange_count(start, end, step);
+  const bool whole = start.is_integer() && step.is_integer();
+  Tensor values = empty({count}, {whole ? DType::int64 : DType::float64, Device::cpu()});
+  if (whole) {
+    auto* value = static_cast<std::int64_t*>(detail::view(values).data);
+    for (std::int64_t i = 0; i < count; ++i) {
+      value[i] = rules::plus(start.integer(), rules::times(i, step.integer()));
+    }
+  } else {
+    auto* value = static_cast<double*>(detail::view(values).data);
+    for (std::int64_t i = 0; i < count; ++i) value[i] = start.value() + static_cast<double>(i) * step.value();
+  }
   return values.to(options.dtype).to(options.device);
 }
 

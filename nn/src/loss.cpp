@@ -18,6 +18,17 @@ Tensor nll_loss(const PackedSequence& log_probs, const PackedSequence& targets, 
   return embergrad::nll_loss(log_probs.values(), targets.values(), options);
 }
 
+Tensor binary_cross_entropy_with_logits(const PackedSequence& input, const PackedSequence& target,
+                                        const BinaryCrossEntropyOptions& options) {
+  check_same_order("binary_cross_entropy_with_logits", "input", input, "target", target);
+  return embergrad::binary_cross_entropy_with_logits(input.values(), target.values(), options);
+}
+
+Tensor mse_loss(const PackedSequence& input, const PackedSequence& target, const MseLossOptions& options) {
+  check_same_order("mse_loss", "input", input, "target", target);
+  return embergrad::mse_loss(input.values(), target.values(), options);
+}
+
 Accuracy accuracy(const Tensor& scores, const Tensor& targets, std::int64_t ignore_index) {
   if (!scores.defined() || !targets.defined()) {
     throw ValueError(fmt::format("accuracy: {} is undefined", scores.defined() ? "targets" : "scores"));

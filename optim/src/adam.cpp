@@ -44,6 +44,7 @@ template <>
 struct OptionsOf<AdamWOptions> : AnyAdamOptions {};
 
 static std::vector<double> numbers_of(const Betas& betas) { return {betas.beta1, betas.beta2}; }
+static const double* number_in(const Betas& betas) { return &betas.beta1; }
 static void set_field(Betas& betas, const std::vector<double>& numbers) { betas = {numbers[0], numbers[1]}; }
 
 template class OptimizerOf<AdamOptions>;

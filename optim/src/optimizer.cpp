@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <ostream>
 #include <set>
 #include <utility>
@@ -56,6 +57,7 @@ void Optimizer::add_group(const std::vector<Tensor>& parameters) {
     entry.group = group;
   }
   group_sizes_.push_back(parameters.size());
+  initial_lrs_.emplace_back();
 }
 
 void Optimizer::check_not_empty() const {
@@ -80,7 +82,7 @@ std::vector<Tensor> Optimizer::parameters(std::size_t group) const {
 
 double Optimizer::lr(std::size_t group) const {
   check_group(group);
-  return group_options(group).front().values.front();
+  return *find_number(group, "lr");
 }
 
 void Optimizer::set_lr(double lr, std::size_t group) {
@@ -88,9 +90,17 @@ void Optimizer::set_lr(double lr, std::size_t group) {
   if (!(std::isfinite(lr) && lr >= 0)) {
     throw ValueError(fmt::format("{}: lr must be finite and not negative, but is {}", name(), lr));
   }
-  std::vector<Option> options = group_options(group);
-  options.front().values.front() = lr;
-  take_options(group, options, true);
+  set_number(group, "lr", lr);
+}
+
+void Optimizer::set_number(std::size_t group, std::string_view name, double value) {
+  // The options are this object's own, which is not const here.
+  *const_cast<double*>(find_number(group, name)) = value;
+}
+
+std::optional<double> Optimizer::initial_lr(std::size_t group) const {
+  check_group(group);
+  return initial_lrs_[group];
 }
 
 // --- steps
@@ -180,14 +190,14 @@ void Optimizer::apply(Entry& entry) {
 
 // --- state
 
-Tensor Optimizer::step_tensor(const Entry& entry) const { return tensor(static_cast<double>(entry.steps)); }
-
 Tensor Optimizer::state(std::size_t parameter, std::string_view wanted) const {
   if (parameter >= entries_.size()) {
     throw IndexError(fmt::format("{}: parameter is {}, but there are {}", name(), parameter, entries_.size()));
   }
   const Entry& entry = entries_[parameter];
-  if (layout_.counts_steps && wanted == "step") return entry.steps == 0 ? Tensor() : step_tensor(entry);
+  if (layout_.counts_steps && wanted == "step") {
+    return entry.steps == 0 ? Tensor() : tensor(static_cast<double>(entry.steps));
+  }
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     if (wanted == layout_.slots[s]) return entry.slots[s];
   }
@@ -195,30 +205,85 @@ Tensor Optimizer::state(std::size_t parameter, std::string_view wanted) const {
                                layout_.counts_steps ? "step, " : "", fmt::join(layout_.slots, ", ")));
 }
 
-StateDict Optimizer::state_dict() const {
+Optimizer::Keys Optimizer::numbers() const {
+  Keys keys{.parameters = {}, .are_names = false};
+  for (std::size_t i = 0; i < entries_.size(); ++i) keys.parameters.push_back(std::to_string(i));
+  return keys;
+}
+
+Optimizer::Keys Optimizer::names_in(NamedTensors parameters) const {
+  // A handle of the same elements will do, if there is not the very same.
+  std::map<const void*, const std::string*> handles;
+  std::map<const void*, std::vector<const StateDict::Entry*>> elements;
+  for (const StateDict::Entry& entry : parameters) {
+    if (!entry.second.defined()) continue;
+    handles.try_emplace(entry.second.state(), &entry.first);
+    elements[entry.second.state()->data].push_back(&entry);
+  }
+  Keys keys{.parameters = {}, .are_names = true};
+  std::vector<std::string> problems;
+  std::map<std::string, std::size_t> known;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const Tensor& parameter = entries_[i].parameter;
+    const std::string* found = nullptr;
+    if (const auto handle = handles.find(parameter.state()); handle != handles.end()) found = handle->second;
+    if (found == nullptr) {
+      for (const StateDict::Entry* entry : elements[parameter.state()->data]) {
+        if (found == nullptr && entry->second.shares_storage_with(parameter) &&
+            entry->second.shape() == parameter.shape()) {
+          found = &entry->first;
+        }
+      }
+    }
+    if (found == nullptr) {
+      problems.push_back(fmt::format("parameter {}, of shape {}, has no name", i, parameter.shape().to_string()));
+      continue;
+    }
+    const auto [place, added] = known.try_emplace(*found, i);
+    if (!added) problems.push_back(fmt::format("parameters {} and {} are both named {}", place->second, i, *found));
+    keys.parameters.push_back(*found);
+  }
+  if (!problems.empty()) throw ValueError(fmt::format("{}: {}", name(), fmt::join(problems, "; ")));
+  return keys;
+}
+
+StateDict Optimizer::state_dict() const { return state_dict(numbers()); }
+StateDict Optimizer::state_dict(NamedTensors parameters) const { return state_dict(names_in(parameters)); }
+
+StateDict Optimizer::state_dict(const Keys& keys) const {
   StateDict state;
   state.set(fmt::format("optimizer.{}", name()), tensor(layout_version));
   std::size_t next = 0;
   for (std::size_t g = 0; g < group_sizes_.size(); ++g) {
     std::vector<std::int64_t> indices(group_sizes_[g]);
     for (std::int64_t& index : indices) index = static_cast<std::int64_t>(next++);
-    state.set(fmt::format("param_groups.{}.params", g), tensor(indices));
+    if (!keys.are_names) state.set(fmt::format("param_groups.{}.params", g), tensor(indices));
     for (const Option& option : group_options(g)) {
       const Shape shape = option.values.size() == 1 ? Shape{} : Shape{static_cast<std::int64_t>(option.values.size())};
       state.set(fmt::format("param_groups.{}.{}", g, option.name), tensor(option.values, shape));
     }
+    if (initial_lrs_[g]) {
+      state.set(fmt::format("param_groups.{}.initial_lr", g), tensor(*initial_lrs_[g], {DType::float64, {}}));
+    }
   }
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Entry& entry = entries_[i];
-    if (entry.steps > 0) state.set(fmt::format("state.{}.step", i), step_tensor(entry));
+    const std::string prefix = fmt::format("state.{}.", keys.parameters[i]);
+    if (keys.are_names) state.set(prefix + "group", tensor(static_cast<std::int64_t>(entry.group)));
+    if (entry.steps > 0) state.set(prefix + "step", tensor(entry.steps));  // float32 does not hold every number
     for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
-      if (entry.slots[s].defined()) state.set(fmt::format("state.{}.{}", i, layout_.slots[s]), entry.slots[s]);
+      if (entry.slots[s].defined()) state.set(prefix + layout_.slots[s], entry.slots[s]);
     }
   }
   return state;
 }
 
-void Optimizer::load_state_dict(const StateDict& source) {
+void Optimizer::load_state_dict(const StateDict& state) { restore(check_state(state, numbers())); }
+void Optimizer::load_state_dict(const StateDict& state, NamedTensors parameters) {
+  restore(check_state(state, names_in(parameters)));
+}
+
+Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& keys) const {
   std::vector<std::string> problems;
   std::set<std::string> known;
   const auto find = [&](const std::string& key) -> const Tensor* {
@@ -227,6 +292,11 @@ void Optimizer::load_state_dict(const StateDict& source) {
     if (source.at(key).defined()) return &source.at(key);
     problems.push_back(fmt::format("{} is undefined", key));
     return nullptr;
+  };
+  // One whole number, or none.
+  const auto whole = [](const Tensor& number) -> std::optional<std::int64_t> {
+    if (number.dtype() != DType::int64 || number.numel() != 1) return std::nullopt;
+    return number.item<std::int64_t>();
   };
 
   const std::string type_key = fmt::format("optimizer.{}", name());
@@ -237,28 +307,37 @@ void Optimizer::load_state_dict(const StateDict& source) {
     }
     throw ValueError(fmt::format("{}: load_state_dict: the state is {}, not of {}", name(), other, name()));
   }
-  if (const Tensor* version = find(type_key); version != nullptr) {
-    if (version->numel() != 1 || version->item<std::int64_t>() != layout_version) {
-      problems.push_back(fmt::format("{} must be {}, the version of the layout", type_key, layout_version));
-    }
+  if (const Tensor* version = find(type_key); version != nullptr && whole(*version) != layout_version) {
+    problems.push_back(fmt::format("{} must be {}, the version of the layout", type_key, layout_version));
   }
 
-  std::vector<std::vector<Option>> options(group_sizes_.size());
+  Restored restored{.entries = std::vector<Entry>(entries_.size()),
+                    .options = std::vector<std::vector<Option>>(group_sizes_.size()),
+                    .initial_lrs = initial_lrs_};
   std::size_t next = 0;
   for (std::size_t g = 0; g < group_sizes_.size(); ++g) {
-    const std::string indices_key = fmt::format("param_groups.{}.params", g);
-    const Tensor* indices = find(indices_key);
-    std::vector<std::int64_t> expected(group_sizes_[g]);
-    for (std::int64_t& index : expected) index = static_cast<std::int64_t>(next++);
-    if (indices == nullptr) {
-      problems.push_back(fmt::format("{} is missing", indices_key));
-    } else if (indices->to_vector<std::int64_t>() != expected) {
-      problems.push_back(
-          fmt::format("group {} must have {} parameters, but has {}", g, expected.size(), indices->numel()));
+    if (!keys.are_names) {
+      const std::string indices_key = fmt::format("param_groups.{}.params", g);
+      const Tensor* indices = find(indices_key);
+      std::vector<std::int64_t> expected(group_sizes_[g]);
+      for (std::int64_t& index : expected) index = static_cast<std::int64_t>(next++);
+      if (indices == nullptr) {
+        problems.push_back(fmt::format("{} is missing", indices_key));
+      } else if (indices->dtype() != DType::int64 || indices->to_vector<std::int64_t>() != expected) {
+        problems.push_back(
+            fmt::format("group {} must have {} parameters, but has {}", g, expected.size(), indices->numel()));
+      }
     }
-    options[g] = group_options(g);
+    if (const Tensor* initial = find(fmt::format("param_groups.{}.initial_lr", g)); initial != nullptr) {
+      const double lr = initial->numel() == 1 ? initial->item() : -1;
+      if (!(std::isfinite(lr) && lr >= 0)) {
+        problems.push_back(fmt::format("param_groups.{}.initial_lr must be one number, finite and not negative", g));
+      }
+      restored.initial_lrs[g] = lr;
+    }
+    restored.options[g] = group_options(g);
     bool complete = true;
-    for (Option& option : options[g]) {
+    for (Option& option : restored.options[g]) {
       const std::string key = fmt::format("param_groups.{}.{}", g, option.name);
       const Tensor* values = find(key);
       complete = complete && values != nullptr;
@@ -273,18 +352,25 @@ void Optimizer::load_state_dict(const StateDict& source) {
       }
     }
     if (!complete) continue;
-    for (const std::string& problem : take_options(g, options[g], false)) {
+    for (const std::string& problem : problems_of(restored.options[g])) {
       problems.push_back(fmt::format("group {}: {}", g, problem));
     }
   }
 
-  std::vector<Entry> entries(entries_.size());
   for (std::size_t i = 0; i < entries_.size(); ++i) {
-    Entry& entry = entries[i];
+    Entry& entry = restored.entries[i];
     entry.parameter = entries_[i].parameter;
     entry.group = entries_[i].group;
     const Shape& shape = entry.parameter.shape();
-    const std::string prefix = fmt::format("state.{}.", i);
+    const std::string prefix = fmt::format("state.{}.", keys.parameters[i]);
+    if (keys.are_names) {
+      const Tensor* group = find(prefix + "group");
+      if (group == nullptr) {
+        problems.push_back(fmt::format("{}group is missing", prefix));
+      } else if (whole(*group) != static_cast<std::int64_t>(entry.group)) {
+        problems.push_back(fmt::format("{}group must be {}", prefix, entry.group));
+      }
+    }
     for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
       const Tensor* slot = find(prefix + layout_.slots[s]);
       if (slot == nullptr) continue;
@@ -303,7 +389,7 @@ void Optimizer::load_state_dict(const StateDict& source) {
     const Tensor* step = find(prefix + "step");
     if (step != nullptr) {
       const double steps = step->numel() == 1 ? step->item() : -1;
-      if (!(steps >= 0 && steps == std::floor(steps) && steps < 0x1p62)) {
+      if (!(steps >= 0 && steps == std::floor(steps) && steps < 0x1p53)) {
         problems.push_back(fmt::format("{}step must be one whole number that is not negative", prefix));
       } else {
         entry.steps = static_cast<std::int64_t>(steps);
@@ -326,8 +412,13 @@ void Optimizer::load_state_dict(const StateDict& source) {
   if (!problems.empty()) {
     throw ValueError(fmt::format("{}: load_state_dict: {}", name(), fmt::join(problems, "; ")));
   }
-  for (std::size_t g = 0; g < options.size(); ++g) take_options(g, options[g], true);
-  entries_ = std::move(entries);
+  return restored;
+}
+
+void Optimizer::restore(Restored restored) {
+  for (std::size_t g = 0; g < restored.options.size(); ++g) take_options(g, restored.options[g]);
+  entries_ = std::move(restored.entries);
+  initial_lrs_ = std::move(restored.initial_lrs);
 }
 
 // --- printing

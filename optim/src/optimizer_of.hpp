@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace embergrad::optim {
@@ -31,6 +32,9 @@ inline std::vector<double> numbers_of(double field) { return {field}; }
 inline std::vector<double> numbers_of(bool field) { return {field ? 1.0 : 0.0}; }
 inline void set_field(double& field, const std::vector<double>& numbers) { field = numbers[0]; }
 inline void set_field(bool& field, const std::vector<double>& numbers) { field = numbers[0] != 0; }
+// The number that a schedule changes.
+inline const double* number_in(const double& field) { return &field; }
+inline const double* number_in(const bool&) { return nullptr; }
 
 template <class Options>
 OptimizerOf<Options>::OptimizerOf(const Layout& layout, const std::vector<Group>& groups) : Optimizer(layout) {
@@ -69,13 +73,26 @@ std::vector<Optimizer::Option> OptimizerOf<Options>::group_options(std::size_t g
 }
 
 template <class Options>
-std::vector<std::string> OptimizerOf<Options>::take_options(std::size_t group, const std::vector<Option>& options,
-                                                            bool commit) {
+const double* OptimizerOf<Options>::find_number(std::size_t group, std::string_view name) const {
+  const double* found = nullptr;
+  OptionsOf<Options>::each(options_[group], [&](const char* field_name, const auto& field) {
+    if (name == field_name) found = number_in(field);
+  });
+  return found;
+}
+
+template <class Options>
+std::vector<std::string> OptimizerOf<Options>::problems_of(const std::vector<Option>& options) const {
   Options taken;
   std::size_t i = 0;
   OptionsOf<Options>::each(taken, [&](const char*, auto& field) { set_field(field, options[i++].values); });
-  if (commit) options_[group] = taken;
   return OptionsOf<Options>::problems(taken);
+}
+
+template <class Options>
+void OptimizerOf<Options>::take_options(std::size_t group, const std::vector<Option>& options) {
+  std::size_t i = 0;
+  OptionsOf<Options>::each(options_[group], [&](const char*, auto& field) { set_field(field, options[i++].values); });
 }
 
 }  // namespace embergrad::optim

@@ -72,6 +72,23 @@ BOOST_AUTO_TEST_CASE(file_order) {
   check_batches(batch_order(std::vector<int64_t>{1, 2, 2, 0}, {.sentences = 3, .shuffle = false}), {{1, 2, 0}, {3}});
 }
 
+BOOST_AUTO_TEST_CASE(an_epoch_goes_on_in_its_midst) {
+  for (const int64_t bucket : {1, 2}) {
+    const Batches whole = batch_order(some_lengths(), {.sentences = 6, .epoch = 3, .bucket = bucket});
+    for (int64_t skip = 0; skip <= 4; ++skip) {
+      check_batches(batch_order(some_lengths(), {.sentences = 6, .epoch = 3, .bucket = bucket, .skip = skip}),
+                    Batches(whole.begin() + skip, whole.end()));
+    }
+    BOOST_TEST(batch_order(some_lengths(), {.bucket = bucket, .skip = std::numeric_limits<int64_t>::max()}).empty());
+  }
+  BOOST_CHECK_THROW((void)batch_order(some_lengths(), {.skip = -1}), ValueError);
+  const Corpus corpus = small_corpus();
+  const auto rest =
+      embergrad::text::batches(corpus, small_words, small_tags, {.sentences = 1, .shuffle = false, .skip = 2});
+  BOOST_TEST(rest.size() == 1);
+  BOOST_TEST((*rest.begin()).sentences == Ids{2}, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(every_sentence_once_whatever_the_options) {
   constexpr int64_t huge = std::numeric_limits<int64_t>::max();
   for (const int64_t n : {0, 1, 2, 31, 32, 33, 100}) {

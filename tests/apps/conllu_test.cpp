@@ -161,6 +161,34 @@ BOOST_AUTO_TEST_CASE(the_writer_refuses_what_does_not_fit_before_it_writes) {
   BOOST_CHECK_THROW(write_conllu(broken, corpus, {{"A", "B"}}), IoError);
 }
 
+BOOST_AUTO_TEST_CASE(comments_of_sentences) {
+  const Corpus corpus = parse_conllu("\xEF\xBB\xBF# newdoc id = d1\r\n#sent_id=a-1  \n" + word("1-2", "ab") +
+                                         word("1", "a") + "# sent_id = late\n" + word("2", "b") +
+                                         "#\n  \n# lost = yes\n\n\n#  text = x = y\n# sent_id = a-2\n" +
+                                         word("1", "#") + "\n" + word("1", "c"),
+                                     "f");
+  BOOST_REQUIRE(corpus.size() == 3);
+  BOOST_TEST(corpus.comments(0) == (std::vector<std::string>{"newdoc id = d1", "sent_id=a-1", "sent_id = late", ""}),
+             boost::test_tools::per_element());
+  BOOST_TEST(corpus.comments(1) == (std::vector<std::string>{"text = x = y", "sent_id = a-2"}),
+             boost::test_tools::per_element());
+  BOOST_TEST(corpus.comments(2).empty());
+  BOOST_TEST(corpus.comment(0, "sent_id").value() == "a-1");
+  BOOST_TEST(corpus.comment(0, "newdoc id").value() == "d1");
+  BOOST_TEST(corpus.comment(1, "text").value() == "x = y");
+  BOOST_TEST(!corpus.comment(1, "lost").has_value());
+  BOOST_TEST(!corpus.comment(0, "").has_value());
+  BOOST_CHECK_THROW((void)corpus.comments(3), embergrad::IndexError);
+  BOOST_CHECK_THROW((void)corpus.comment(-1, "x"), embergrad::IndexError);
+
+  Corpus all = corpus.select(std::vector<int64_t>{1, 0});
+  all.append(parse_conllu("# sent_id = b-1\n" + word("1", "d"), "g"));
+  BOOST_TEST(all.comment(0, "sent_id").value() == "a-2");
+  BOOST_TEST(all.comment(1, "sent_id").value() == "a-1");
+  BOOST_TEST(all.comment(2, "sent_id").value() == "b-1");
+  BOOST_TEST(embergrad::text::parse_text("# sent_id = no", "h").comments(0).empty());
+}
+
 BOOST_AUTO_TEST_CASE(select_and_append) {
   Corpus all;
   BOOST_TEST(written(all, {}).empty());

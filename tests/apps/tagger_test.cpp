@@ -1,11 +1,6 @@
 // Runs the program embergrad-tagger as a user does, and looks at what it says, writes and leaves behind.
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <embergrad/safetensors.hpp>
@@ -14,63 +9,26 @@
 #include <map>
 #include <sstream>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "bad_files.hpp"
 #include "support/temporary_directory.hpp"
+#include "tagger_support.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
+using embergrad::test::is_one_line;
+using embergrad::test::lines_of;
+using embergrad::test::Place;
 using embergrad::test::read_bytes;
+using embergrad::test::Result;
+using embergrad::test::Running;
+using embergrad::test::sample;
+using embergrad::test::small;
 using embergrad::test::TemporaryDirectory;
 using embergrad::test::write_bytes;
-
-const std::string sample = std::string(EMBERGRAD_TEST_DATA) + "/../../apps/lstm_tagger/sample/";
-const std::string small = " --embedding-dim 16 --hidden 16 --threads 1 ";
-
-struct Result {
-  int status = -1;
-  std::string out, err;
-};
-
-// One line, with nothing on it that steers a terminal.
-bool is_one_line(const std::string& text) {
-  return !text.empty() && text.find('\n') == text.size() - 1 &&
-         std::none_of(text.begin(), text.end() - 1, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::istringstream in(text);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
-// A directory of the test's own, in which the program runs.
-class Place : public TemporaryDirectory {
- public:
-  // `embergrad-tagger ARGUMENTS`, arguments as the shell takes them. `input`: a file.
-  [[nodiscard]] Result run(const std::string& arguments, const std::string& input = "/dev/null") const {
-    const TemporaryDirectory said;
-    const std::string command = "cd '" + path().string() + "' && '" EMBERGRAD_TAGGER "' " + arguments + " <'" + input +
-                                "' >'" + said / "out" + "' 2>'" + said / "err" + "'";
-    const int status = std::system(command.c_str());
-    BOOST_TEST_REQUIRE(WIFEXITED(status), arguments);
-    return {WEXITSTATUS(status), read_bytes(said / "out"), read_bytes(said / "err")};
-  }
-
-  // The same, when it is known to go well.
-  [[nodiscard]] Result good(const std::string& arguments, const std::string& input = "/dev/null") const {
-    Result result = run(arguments, input);
-    BOOST_TEST_REQUIRE(result.status == 0, arguments << ": " << result.err);
-    return result;
-  }
-
-  [[nodiscard]] bool is_empty() const { return fs::is_empty(path()); }
-};
 
 // A model that knows something, trained once for all cases.
 struct Trained {
@@ -126,55 +84,6 @@ std::vector<std::string> columns(const std::string& line) {
   for (std::string one; std::getline(in, one, '\t');) all.push_back(one);
   return all;
 }
-
-// A running program whose output goes to files.
-class Running {
- public:
-  Running(const Place& place, const std::vector<std::string>& arguments) {
-    std::vector<std::string> words = {EMBERGRAD_TAGGER};
-    words.insert(words.end(), arguments.begin(), arguments.end());
-    std::vector<char*> argv;
-    argv.reserve(words.size() + 1);
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    const std::string out = said_ / "out";
-    const std::string err = said_ / "err";
-    child_ = ::fork();
-    if (child_ != 0) return;
-    if (::chdir(place.path().c_str()) != 0) ::_exit(99);
-    ::dup2(::open(out.c_str(), O_WRONLY | O_CREAT, 0600), 1);
-    ::dup2(::open(err.c_str(), O_WRONLY | O_CREAT, 0600), 2);
-    ::execv(argv[0], argv.data());
-    ::_exit(98);
-  }
-  ~Running() {
-    if (child_ <= 0) return;
-    ::kill(child_, SIGKILL);
-    ::waitpid(child_, nullptr, 0);
-  }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-
-  void wait_until(const std::function<bool()>& done) const {
-    for (int i = 0; i < 6000 && !done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    BOOST_TEST_REQUIRE(done());
-  }
-  [[nodiscard]] bool says(const std::string& text) const {
-    return fs::exists(said_ / "out") && read_bytes(said_ / "out").find(text) != std::string::npos;
-  }
-  Result stop(int signal) {
-    ::kill(child_, signal);
-    int status = 0;
-    ::waitpid(child_, &status, 0);
-    child_ = -1;
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status), read_bytes(said_ / "out"),
-            read_bytes(said_ / "err")};
-  }
-
- private:
-  TemporaryDirectory said_;
-  ::pid_t child_ = -1;
-};
 
 }  // namespace
 
@@ -383,7 +292,8 @@ BOOST_AUTO_TEST_CASE(every_option_acts) {
   for (const std::string option :
        {"--seed 2", "--min-count 1", "--layers 2", "--dropout 0.5", "--unidirectional", "--init pytorch", "--batch 4",
         "--optimizer adamw", "--optimizer adamw --weight-decay 0.5", "--optimizer sgd", "--lr 0.01",
-        "--optimizer sgd --momentum 0.9", "--weight-decay 0.1", "--clip 0.1"}) {
+        "--optimizer sgd --momentum 0.9", "--weight-decay 0.1", "--clip 0.1", "--schedule linear", "--schedule cosine",
+        "--schedule onecycle", "--stop-after 1"}) {
     BOOST_TEST((model(sizes + option) != plain), option);
   }
   BOOST_TEST((model("--embedding-dim 9 --hidden 8") != plain));
@@ -449,7 +359,9 @@ BOOST_AUTO_TEST_CASE(ctrl_c_keeps_the_best_so_far) {
     const Result eval = place.good("eval --model m '" + sample + "dev.conllu'");
     std::vector<double> all = accuracies(stopped.out);
     BOOST_TEST(std::stod(number_after(eval.out, "accuracy ")) == *std::max_element(all.begin(), all.end()));
-    BOOST_TEST(std::distance(fs::directory_iterator(place.path()), fs::directory_iterator()) == 1);
+    BOOST_TEST(stopped.err.find("--resume goes on") != std::string::npos);
+    BOOST_TEST(fs::exists(place / "m.resume"));
+    BOOST_TEST(std::distance(fs::directory_iterator(place.path()), fs::directory_iterator()) == 2);
   }
 }
 
@@ -497,6 +409,11 @@ BOOST_AUTO_TEST_CASE(wrong_use_is_refused_by_name) {
       {"train --optimizer 1", "--optimizer"},
       {"train --init zero", "--init"},
       {"train --momentum 0.9", "--momentum"},
+      {"train --optimizer sgd --momentum 0.9 --schedule onecycle", "--momentum"},
+      {"train --schedule step", "--schedule"},
+      {"train --save-every 0", "--save-every"},
+      {"train --stop-after 0", "--stop-after"},
+      {"train --resume --force", "--force"},
       {"train --optimizer sgd --momentum 1", "--momentum"},
       {"train --min-count 0", "--min-count"},
       {"train --patience -1", "--patience"},
@@ -530,7 +447,8 @@ BOOST_AUTO_TEST_CASE(what_the_system_refuses) {
   const Place place;
   for (const std::string arguments :
        {"train --train missing.conllu", "train --train .", "train --model missing/m", "train --model .",
-        "eval --model missing x.conllu", "tag --model missing x.conllu", "tag --model . x.conllu"}) {
+        "train --resume", "train --resume --model missing/m", "eval --model missing x.conllu",
+        "tag --model missing x.conllu", "tag --model . x.conllu"}) {
     const Result got = place.run(arguments + " --threads 1");
     BOOST_TEST_CONTEXT(arguments << ": " << got.err) {
       BOOST_TEST(got.status == 1);

@@ -40,6 +40,20 @@ BOOST_AUTO_TEST_CASE(words_by_frequency_then_bytes) {
   BOOST_TEST(Vocabulary::of_words(Corpus()).size() == 2);
 }
 
+BOOST_AUTO_TEST_CASE(of_any_strings) {
+  const std::vector<std::string_view> users = {"u7", "u1", "u7", "", "u3", "u1", "u7"};
+  const auto words = Vocabulary::of_words(users);
+  BOOST_TEST(words.words() == (Strings{"<pad>", "<unk>", "u7", "u1", "", "u3"}), boost::test_tools::per_element());
+  const auto frequent = Vocabulary::of_words(users, {.min_count = 2});
+  BOOST_TEST(frequent.ids(users) == (std::vector<int64_t>{2, 3, 2, 1, 1, 3, 2}), boost::test_tools::per_element());
+  BOOST_CHECK_THROW((void)Vocabulary::of_words(users, {.min_count = 0}), ValueError);
+  const auto labels = Vocabulary::of_labels(users);
+  BOOST_TEST(labels.words() == (Strings{"", "u1", "u3", "u7"}), boost::test_tools::per_element());
+  BOOST_TEST(!labels.has_specials());
+  const std::vector<std::string_view> other = {"u1", "u2"};
+  BOOST_CHECK_THROW((void)labels.ids(other), ValueError);
+}
+
 BOOST_AUTO_TEST_CASE(specials_are_places_not_strings) {
   const auto words = Vocabulary::of_words(parse_text("<unk> <pad> <unk> x", "f"));
   BOOST_TEST(words.words() == (Strings{"<pad>", "<unk>", "<unk>", "<pad>", "x"}), boost::test_tools::per_element());

@@ -40,6 +40,9 @@ const std::vector<Op>& ops() {
       {"tanh", [](const Tensor& x) { return eg::tanh(x); }, [](double x) { return std::tanh(x); }, -12, 12, false},
       {"relu", [](const Tensor& x) { return eg::relu(x); }, [](double x) { return std::isnan(x) || x > 0 ? x : 0; }, -5,
        5, true},
+      {"sqrt", [](const Tensor& x) { return eg::sqrt(x); }, [](double x) { return std::sqrt(x); }, 0, 50, false},
+      {"square", [](const Tensor& x) { return eg::square(x); }, [](double x) { return x * x; }, -5, 5, true},
+      {"abs", [](const Tensor& x) { return eg::abs(x); }, [](double x) { return std::fabs(x); }, -5, 5, true},
   };
   return all;
 }
@@ -92,6 +95,13 @@ BOOST_AUTO_TEST_CASE(special_numbers) {
            {0, 1, -1, not_a_number, 1, -1});
     on_all("relu", [](const Tensor& x) { return eg::relu(x); }, {0, inf, -inf, not_a_number, -1},
            {0, inf, 0, not_a_number, 0});
+    on_all("sqrt", [](const Tensor& x) { return eg::sqrt(x); }, {0, inf, -1, not_a_number},
+           {0, inf, not_a_number, not_a_number});
+    on_all("square", [](const Tensor& x) { return eg::square(x); }, {-0.0, -inf, not_a_number}, {0, inf, not_a_number});
+    on_all("abs", [](const Tensor& x) { return eg::abs(x); }, {-0.0, -inf, not_a_number}, {0, inf, not_a_number});
+    BOOST_TEST(!std::signbit(eg::abs(eg::full({1}, -0.0, {dtype, {}})).item()));
+    on_all("logsigmoid", [](const Tensor& x) { return eg::logsigmoid(x); }, {0, inf, -inf, not_a_number, 1e30, -1e30},
+           {-std::log(2), 0, -inf, not_a_number, 0, -1e30});
     on_all("neg", [](const Tensor& x) { return eg::neg(x); }, {0, inf, not_a_number}, {0, -inf, not_a_number});
     BOOST_TEST(std::signbit(eg::neg(eg::zeros({1}, {dtype, {}})).item()));
     BOOST_TEST(std::signbit(eg::tanh(eg::full({1}, -1e-30, {dtype, {}})).item()));
@@ -119,7 +129,8 @@ BOOST_AUTO_TEST_CASE(integers) {
 BOOST_AUTO_TEST_CASE(gradients) {
   Draw draw(33);
   for (const Op& op : ops()) {
-    const double low = std::string(op.name) == "log" ? 0.5 : -2;
+    const std::string name = op.name;
+    const double low = name == "log" || name == "sqrt" ? 0.5 : -2;
     for (const Shape& shape : {Shape{}, Shape{0}, Shape{1}, Shape{33}, Shape{2, 3}}) {
       BOOST_TEST_CONTEXT(op.name << " of " << shape.to_string() << ", seed 33") {
         BOOST_TEST(gradients_agree([&](const Inputs& in) { return op.run(in[0]); },
@@ -151,6 +162,45 @@ BOOST_AUTO_TEST_CASE(float32_gradients_are_those_of_float64) {
     eg::sum(op.run(wide)).backward();
     BOOST_TEST(close_to(op.name, grad_of(x), grad_of(wide).to(DType::float32), {2e-6, 1e-7}));
   }
+}
+
+// Integers are refused, so it stands beside the table.
+BOOST_AUTO_TEST_CASE(logsigmoid) {
+  for_computing_types([](DType dtype) {
+    Draw draw(35);
+    const Tensor x = draw.uniform({1000}, dtype, -40, 40);
+    Array expected = to_array(x);
+    for (double& value : expected)
+      value = value < 0 ? value - std::log1p(std::exp(value)) : -std::log1p(std::exp(-value));
+    // Relative, also where the result is tiny.
+    const Tolerance close = dtype == DType::float32 ? Tolerance{1e-6, 0} : Tolerance{1e-14, 0};
+    BOOST_TEST(close_to("logsigmoid", eg::logsigmoid(x), to_tensor(expected, dtype), close));
+  });
+  Draw draw(36);
+  for (const Shape& shape : {Shape{}, Shape{0}, Shape{33}, Shape{2, 3}}) {
+    BOOST_TEST(gradients_agree([](const Inputs& in) { return eg::logsigmoid(in[0]); },
+                               {leaf(draw, shape, DType::float64, -4, 4)}));
+  }
+  BOOST_TEST(
+      refuses<eg::DTypeError>([] { return eg::logsigmoid(eg::tensor({1})); }, {"logsigmoid:", "input", "int64"}));
+  BOOST_TEST(refuses<eg::ValueError>([] { return eg::logsigmoid(Tensor()); }, {"logsigmoid:", "undefined"}));
+}
+
+BOOST_AUTO_TEST_CASE(gradients_at_corners) {
+  for_computing_types([](DType dtype) {
+    const auto gradient = [&](const auto& op, const std::vector<double>& at) {
+      const Tensor x = eg::tensor(at).to(dtype).set_requires_grad();
+      eg::sum(op(x)).backward();
+      return grad_of(x);
+    };
+    const auto of = [&](const std::vector<double>& values) { return eg::tensor(values).to(dtype); };
+    BOOST_TEST(equal_to("abs", gradient([](const Tensor& x) { return eg::abs(x); }, {-2, -0.0, 0, 3, not_a_number}),
+                        of({-1, 0, 0, 1, 0})));
+    BOOST_TEST(
+        equal_to("sqrt", gradient([](const Tensor& x) { return eg::sqrt(x); }, {0, 4, inf}), of({inf, 0.25, 0})));
+    BOOST_TEST(equal_to("logsigmoid", gradient([](const Tensor& x) { return eg::logsigmoid(x); }, {0, inf, -inf}),
+                        of({0.5, 0, 1})));
+  });
 }
 
 BOOST_AUTO_TEST_CASE(errors) {

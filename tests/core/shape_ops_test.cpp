@@ -76,6 +76,130 @@ BOOST_AUTO_TEST_CASE(reshape_keeps_the_order_and_is_differentiable) {
   BOOST_TEST(refuses<eg::ValueError>([] { return eg::reshape(Tensor(), {1}); }, {"reshape:", "undefined"}));
 }
 
+// --- squeeze, unsqueeze
+
+BOOST_AUTO_TEST_CASE(squeeze_and_unsqueeze_are_views) {
+  Draw draw(91);
+  const Tensor x = draw.uniform({1, 3, 1, 2, 1});
+  const auto check = [&](const Tensor& got, const Shape& shape) {
+    BOOST_TEST(equal_to("elements", got, x.reshape(shape)));
+    BOOST_TEST(got.shares_storage_with(x));
+  };
+  check(eg::squeeze(x), {3, 2});
+  check(eg::squeeze(x, 0), {3, 1, 2, 1});
+  check(eg::squeeze(x, -1), {1, 3, 1, 2});
+  check(eg::squeeze(x, 1), {1, 3, 1, 2, 1});
+  check(eg::squeeze(x, {0, 1, -3}), {3, 2, 1});
+  check(eg::squeeze(x, {}), {1, 3, 1, 2, 1});
+  check(eg::unsqueeze(x, 0), {1, 1, 3, 1, 2, 1});
+  check(eg::unsqueeze(x, 5), {1, 3, 1, 2, 1, 1});
+  check(eg::unsqueeze(x, -2), {1, 3, 1, 2, 1, 1});
+  check(eg::unsqueeze(x, -6), {1, 1, 3, 1, 2, 1});
+  const Tensor scalar = eg::tensor(2.0);
+  BOOST_TEST(equal_to("scalar", eg::squeeze(scalar, -1), scalar));
+  BOOST_TEST(equal_to("scalar", eg::unsqueeze(scalar, -1), scalar.reshape({1})));
+  BOOST_TEST((eg::squeeze(eg::zeros({0, 1, 2})).shape() == Shape{0, 2}));
+  for (const Shape& shape : {Shape{}, Shape{1, 3, 1}, Shape{2, 1}}) {
+    BOOST_TEST(gradients_agree([](const Inputs& in) { return eg::squeeze(in[0]) * 2.0; }, {leaf(draw, shape)}));
+    BOOST_TEST(gradients_agree([](const Inputs& in) { return eg::squeeze(in[0], 0); }, {leaf(draw, shape)}));
+    BOOST_TEST(gradients_agree([](const Inputs& in) { return eg::unsqueeze(in[0], -1) * 2.0; }, {leaf(draw, shape)}));
+  }
+  BOOST_TEST(refuses<eg::IndexError>([&] { return eg::squeeze(x, 5); }, {"squeeze:", "dim", "5"}));
+  BOOST_TEST(refuses<eg::IndexError>([&] { return eg::squeeze(x, std::int64_t{1} << 32); }, {"squeeze:", "dim"}));
+  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::squeeze(x, {0, -5}); }, {"squeeze:", "twice"}));
+  BOOST_TEST(refuses<eg::IndexError>([&] { return eg::unsqueeze(x, 6); }, {"unsqueeze:", "dim", "6"}));
+  BOOST_TEST(refuses<eg::IndexError>([&] { return eg::unsqueeze(scalar, 1); }, {"unsqueeze:", "dim", "1"}));
+  BOOST_TEST(refuses<eg::ValueError>([] { return eg::squeeze(Tensor()); }, {"squeeze:", "undefined"}));
+  BOOST_TEST(refuses<eg::ValueError>([] { return eg::unsqueeze(Tensor(), 0); }, {"unsqueeze:", "undefined"}));
+}
+
+// --- permute
+
+BOOST_AUTO_TEST_CASE(permute_against_xtensor) {
+  Draw draw(92);
+  for (const Shape& shape : {Shape{}, Shape{3}, Shape{2, 33}, Shape{2, 3, 4}, Shape{2, 0, 3}, Shape{2, 3, 4, 5}}) {
+    const Tensor x = draw.integers(shape, -9, 9);
+    std::vector<std::size_t> order;
+    for (int d = 0; d < shape.rank(); ++d) order.push_back(static_cast<std::size_t>(d));
+    do {
+      eg::Dims dims;
+      for (const std::size_t d : order) {
+        dims.push_back(static_cast<std::int64_t>(d) - (d % 2 == 1 ? shape.rank() : 0));
+      }
+      const Array expected = xt::transpose(to_array(x), order);
+      BOOST_TEST(equal_to(dims.to_string(), eg::permute(x, dims), to_tensor(expected, DType::int64)));
+      if (shape.numel() <= 24) {
+        BOOST_TEST(
+            gradients_agree([&](const Inputs& in) { return eg::permute(in[0], dims) * 2.0; }, {leaf(draw, shape)}));
+      }
+    } while (std::next_permutation(order.begin(), order.end()));
+  }
+  const Tensor x = eg::zeros({2, 3});
+  BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::permute(x, {0}); }, {"permute:", "[0]", "[2, 3]"}));
+  BOOST_TEST(refuses<eg::ShapeError>([&] { return eg::permute(eg::tensor(1.0), {0}); }, {"permute:"}));
+  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::permute(x, {1, -1}); }, {"permute:", "twice"}));
+  BOOST_TEST(refuses<eg::IndexError>([&] { return eg::permute(x, {0, 2}); }, {"permute:", "dim", "2"}));
+  BOOST_TEST(refuses<eg::ValueError>([] { return eg::permute(Tensor(), {}); }, {"permute:", "undefined"}));
+}
+
+// --- index_select
+
+BOOST_AUTO_TEST_CASE(index_select_against_loops) {
+  for_index_types([](DType index_type) {
+    Draw draw(93);
+    for (const Shape& shape : {Shape{5}, Shape{5, 3}, Shape{3, 5}, Shape{2, 3, 4}, Shape{3, 0, 2}}) {
+      for (int d = 0; d < shape.rank(); ++d) {
+        for (const std::int64_t count : {0, 1, 7}) {
+          if (shape[d] == 0 && count > 0) continue;
+          const Tensor x = draw.uniform(shape, DType::float32),
+                       index = draw.integers({count}, 0, std::max<std::int64_t>(1, shape[d]) - 1, index_type);
+          std::vector<Tensor> slices;
+          for (const std::int64_t i : index.to_vector<std::int64_t>()) slices.push_back(eg::narrow(x, d, i, 1));
+          Shape none = shape;
+          none[d] = 0;
+          slices.push_back(eg::zeros(none));
+          BOOST_TEST(same_bits("index_select", eg::index_select(x, d - shape.rank(), index), eg::cat(slices, d)));
+          BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::index_select(in[0], d, index) * 2.0; },
+                                     {leaf(draw, shape)}));
+        }
+      }
+    }
+  });
+  const Tensor x = eg::tensor({1.0, 2.0});
+  BOOST_TEST(equal_to("one", eg::index_select(x, 0, eg::tensor(1)), eg::tensor({2.0})));
+  BOOST_TEST(equal_to("scalar", eg::index_select(eg::tensor(3.0), 0, eg::tensor({0})), eg::tensor(3.0)));
+  BOOST_TEST(equal_to("integers", eg::index_select(eg::tensor({{1, 2}, {3, 4}}), 1, eg::tensor({1, 1})),
+                      eg::tensor({{2, 2}, {4, 4}})));
+}
+
+BOOST_AUTO_TEST_CASE(index_select_errors) {
+  const Tensor x = eg::zeros({2, 3});
+  BOOST_TEST(refuses<eg::IndexError>(
+      [&] {
+        return eg::index_select(x, 1, eg::tensor({0, 3}));
+      },
+      {"index_select: index[1] is 3, but dimension 1 of input has 3 rows"}));
+  BOOST_TEST(
+      refuses<eg::IndexError>([&] { return eg::index_select(x, 0, eg::tensor({-1})); }, {"index_select:", "-1"}));
+  BOOST_TEST(
+      refuses<eg::IndexError>([&] { return eg::index_select(x, 2, eg::tensor({0})); }, {"index_select:", "dim"}));
+  BOOST_TEST(refuses<eg::IndexError>(
+      [&] {
+        return eg::index_select(eg::zeros({3, 0}), 1, eg::tensor({0}));
+      },
+      {"index_select:"}));
+  BOOST_TEST(
+      refuses<eg::ShapeError>([&] { return eg::index_select(x, 0, eg::tensor({{0}})); }, {"index_select:", "[1, 1]"}));
+  BOOST_TEST(refuses<eg::ShapeError>(
+      [&] {
+        return eg::index_select(eg::tensor(1.0), 0, eg::tensor({0, 0}));
+      },
+      {"index_select:", "2"}));
+  BOOST_TEST(refuses<eg::DTypeError>([&] { return eg::index_select(x, 0, x); }, {"index_select:", "index", "float32"}));
+  BOOST_TEST(
+      refuses<eg::ValueError>([&] { return eg::index_select(Tensor(), 0, eg::tensor({0})); }, {"input", "undefined"}));
+}
+
 // --- transpose
 
 BOOST_AUTO_TEST_CASE(transpose_swaps_two_dimensions) {

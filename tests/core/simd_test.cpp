@@ -27,8 +27,10 @@ extern const SimdTable table;
 }  // namespace embergrad::cpu
 
 namespace eg = embergrad;
+using eg::cpu::binary_place;
 using eg::cpu::Loops;
 using eg::cpu::SimdTable;
+using eg::cpu::unary_place;
 using eg::cpu::UpdateLoopsOf;
 using namespace eg::test;
 
@@ -161,7 +163,7 @@ BOOST_AUTO_TEST_CASE(elementwise) {
                            T(88.7)};
       for (std::size_t i = 0; i < std::size(special); ++i) a[37 * i + 3] = special[i];
     }
-    for (std::size_t op = 0; op < eg::unary_op_count; ++op) {
+    for (int op = 0; op < eg::rules::UnaryRules::count; ++op) {
       same_for_all_tables(fmt::format("unary {}", op), [&](const SimdTable& table) {
         auto out = with_guard<T>(n);
         table.template loops<T>().unary[op](a.data(), out.data(), n);
@@ -173,7 +175,7 @@ BOOST_AUTO_TEST_CASE(elementwise) {
         return out;
       });
     }
-    for (std::size_t op = 0; op < eg::binary_op_count; ++op) {
+    for (int op = 0; op < eg::rules::BinaryRules::count; ++op) {
       same_for_all_tables(fmt::format("binary {}", op), [&](const SimdTable& table) {
         auto out = with_guard<T>(3 * n);
         const Loops<T>& loops = table.template loops<T>();
@@ -208,14 +210,88 @@ BOOST_AUTO_TEST_CASE(elementwise_values) {
       check(two_by[op][0], two_by[op][1]);
     }
     const std::vector<double> x{0.5, -0.25};
-    const std::function<double(double)> functions[] = {
-        [](double v) { return -v; },           [](double v) { return std::exp(v); },
-        [](double v) { return std::log(v); },  [](double v) { return 1 / (1 + std::exp(-v)); },
-        [](double v) { return std::tanh(v); }, [](double v) { return v > 0 ? v : 0.0; }};
-    for (std::size_t op = 0; op < 6; ++op) {
+    using namespace eg::rules;
+    const std::pair<int, std::function<double(double)>> functions[] = {
+        {unary_place<Neg>, [](double v) { return -v; }},
+        {unary_place<Exp>, [](double v) { return std::exp(v); }},
+        {unary_place<Log>, [](double v) { return std::log(v); }},
+        {unary_place<Sigmoid>, [](double v) { return 1 / (1 + std::exp(-v)); }},
+        {unary_place<LogSigmoid>, [](double v) { return -std::log1p(std::exp(-v)); }},
+        {unary_place<Tanh>, [](double v) { return std::tanh(v); }},
+        {unary_place<Relu>, [](double v) { return v > 0 ? v : 0.0; }},
+        {unary_place<Sqrt>, [](double v) { return std::sqrt(v); }},
+        {unary_place<Square>, [](double v) { return v * v; }},
+        {unary_place<Abs>, [](double v) { return std::fabs(v); }}};
+    static_assert(std::size(functions) == UnaryRules::count);
+    for (const auto& [op, function] : functions) {
       loops.unary[op](x.data(), out.data(), 1);
-      BOOST_TEST(out[0] == functions[op](x[0]), table->name << ", unary " << op);
+      BOOST_TEST(out[0] == function(x[0]), table->name << ", unary " << op);
     }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(extremes_and_clamps) {
+  for_types_and_sizes([](auto type, std::int64_t n) {
+    using T = decltype(type);
+    if (n == 0) return;
+    for (const bool nan : {false, true}) {
+      Draw draw(static_cast<std::uint64_t>(n) + 5);
+      std::vector<T> x = draw_numbers<T>(draw, 3 * n);
+      if (nan) x[static_cast<std::size_t>(n / 2)] = std::numeric_limits<T>::quiet_NaN();
+      same_for_all_tables("extreme", [&](const SimdTable& table) {
+        const Loops<T>& loops = table.template loops<T>();
+        const T most = loops.extreme(x.data(), n, false), least = loops.extreme(x.data(), n, true);
+        return std::vector<T>{most, least, static_cast<T>(loops.find(x.data(), n, most)),
+                              static_cast<T>(loops.find(x.data(), n, least))};
+      });
+      same_for_all_tables("extreme_rows", [&](const SimdTable& table) {
+        std::vector<T> out = with_guard<T>(3 * n);
+        std::vector<std::int64_t> at(static_cast<std::size_t>(n));
+        const Loops<T>& loops = table.template loops<T>();
+        loops.extreme_rows(x.data(), 3, n, out.data(), at.data(), false);
+        loops.extreme_rows(x.data(), 3, n, out.data() + n, nullptr, true);
+        for (std::int64_t j = 0; j < n; ++j)
+          out[static_cast<std::size_t>(2 * n + j)] = static_cast<T>(at[static_cast<std::size_t>(j)]);
+        return out;
+      });
+      same_for_all_tables("clamp", [&](const SimdTable& table) {
+        std::vector<T> out = with_guard<T>(2 * n);
+        const Loops<T>& loops = table.template loops<T>();
+        loops.clamp(x.data(), T(-0.5), T(0.5), out.data(), n);
+        loops.clamp_grad(x.data(), x.data() + n, T(-0.5), std::numeric_limits<T>::quiet_NaN(), out.data() + n, n);
+        return out;
+      });
+      same_for_all_tables("bce", [&](const SimdTable& table) {
+        std::vector<T> out = with_guard<T>(2 * n);
+        const Loops<T>& loops = table.template loops<T>();
+        loops.bce(x.data(), x.data() + n, x.data() + 2 * n, 1, x.data(), 0, out.data(), n);
+        loops.bce_grad(x.data(), x.data() + n, x.data(), 0, x.data() + n, 1, x.data() + 2 * n, 1, out.data() + n, n);
+        return out;
+      });
+    }
+  });
+}
+
+// Every rule that takes integers has loops for them, and only such.
+BOOST_AUTO_TEST_CASE(integer_loops) {
+  using namespace eg::rules;
+  for (const SimdTable* table : tables()) {
+    const Loops<std::int32_t>& loops = table->i32;
+    const std::vector<std::int32_t> a{7, -3, std::numeric_limits<std::int32_t>::min()}, b{2, 3, -1};
+    std::vector<std::int32_t> out(3);
+    const auto check = [&](int place, const std::vector<std::int32_t>& expected) {
+      loops.binary[place](a.data(), b.data(), out.data(), 3);
+      BOOST_TEST(out == expected, boost::test_tools::per_element());
+    };
+    check(binary_place<Add>, {9, 0, std::numeric_limits<std::int32_t>::max()});
+    check(binary_place<Mul>, {14, -9, std::numeric_limits<std::int32_t>::min()});
+    check(binary_place<Pow>, {49, -27, 0});
+    check(binary_place<Maximum>, {7, 3, -1});
+    check(binary_place<Le>, {0, 1, 1});
+    BOOST_TEST((loops.binary[binary_place<Div>] == nullptr));
+    BOOST_TEST((loops.unary[unary_place<Exp>] == nullptr));
+    BOOST_TEST((loops.unary_grad[unary_place<Neg>] == nullptr));
+    BOOST_TEST((table->i64.binary[binary_place<Pow>] != nullptr));
   }
 }
 

@@ -1,6 +1,7 @@
-// softmax and log_softmax.
+// softmax, log_softmax and logsumexp.
 #include <embergrad/ops.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -236,6 +237,89 @@ BOOST_AUTO_TEST_CASE(result_changed_before_backward) {
         },
         {log ? "log_softmax" : "softmax", "changed in place"}));
   });
+}
+
+BOOST_AUTO_TEST_CASE(integers_of_nothing) {
+  for_both([](const auto& op, bool) {
+    const Tensor none = eg::zeros({0, 3}, {DType::int32, {}});
+    BOOST_TEST(equal_to("empty", op(none, 1), none));
+  });
+}
+
+// --- logsumexp
+
+BOOST_AUTO_TEST_CASE(logsumexp_against_loops) {
+  for_computing_types([](DType dtype) {
+    Draw draw(9);
+    for (const Shape& shape : {Shape{1}, Shape{33}, Shape{4, 31}, Shape{2, 3, 4}, Shape{5, 1, 2}}) {
+      // Far from zero, where e^x alone would overflow.
+      for (const double shift : {0.0, 1000.0, -1000.0}) {
+        const Tensor x = draw.uniform(shape, dtype, shift - 5, shift + 5);
+        const auto values = x.to_vector<double>();
+        for (int dim = 0; dim < shape.rank(); ++dim) {
+          std::vector<double> expected;
+          for_each_row(shape, dim, [&](std::size_t first, std::size_t step) {
+            double total = 0;
+            for (std::int64_t k = 0; k < shape[dim]; ++k)
+              total += std::exp(values[first + static_cast<std::size_t>(k) * step] - shift);
+            expected.push_back(std::log(total) + shift);
+          });
+          Shape kept = shape;
+          kept[dim] = 1;
+          const Tensor wide = eg::tensor(expected, kept).to(dtype);
+          BOOST_TEST(close_to("kept", eg::logsumexp(x, {dim}, true), wide));
+          BOOST_TEST(close_to("dropped", eg::logsumexp(x, {dim - shape.rank()}), eg::squeeze(wide, dim)));
+        }
+        double total = 0;
+        for (const double value : values) total += std::exp(value - shift);
+        BOOST_TEST(close_to("all", eg::logsumexp(x, {}), eg::tensor(std::log(total) + shift, {dtype, {}})));
+      }
+    }
+    const Tensor x = draw.uniform({2, 3, 4, 5}, dtype);
+    BOOST_TEST(close_to("two", eg::logsumexp(x, {1, -1}), eg::logsumexp(eg::logsumexp(x, {3}), {1})));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(logsumexp_of_special_numbers) {
+  for_computing_types([](DType dtype) {
+    const auto of = [&](const std::vector<double>& values) {
+      return eg::logsumexp(eg::tensor(values).to(dtype), {0}).item();
+    };
+    BOOST_TEST(of({-infinity, -infinity}) == -infinity);
+    BOOST_TEST(of({infinity, -infinity}) == infinity);
+    BOOST_TEST(of({infinity, infinity}) == infinity);
+    BOOST_TEST(of({-infinity, 2}) == 2);
+    BOOST_TEST(std::isnan(of({infinity, not_a_number})));
+    BOOST_TEST(of({}) == -infinity);
+    const Tensor x = eg::tensor({-infinity, 2.0}).to(dtype).set_requires_grad();
+    eg::logsumexp(x, {0}).backward();
+    BOOST_TEST(equal_to("grad", grad_of(x), eg::tensor({0.0, 1.0}).to(dtype)));
+  });
+  BOOST_TEST(equal_to("empty", eg::logsumexp(eg::zeros({2, 0}), {1}), eg::tensor({-infinity, -infinity})));
+  BOOST_TEST(close_to("integers", eg::logsumexp(eg::tensor({1, 2}), {0}), eg::tensor(2.313261687518223)));
+  const Tensor scalar = eg::tensor(2.5);
+  BOOST_TEST(equal_to("scalar", eg::logsumexp(scalar, {-1}, true), scalar));
+  BOOST_TEST(equal_to("scalar", eg::logsumexp(scalar, {}), scalar));
+}
+
+BOOST_AUTO_TEST_CASE(logsumexp_gradients_and_errors) {
+  Draw draw(10);
+  for (const Shape& shape : {Shape{}, Shape{3}, Shape{2, 3, 4}, Shape{0, 2}, Shape{2, 0}}) {
+    for (const bool keepdim : {false, true}) {
+      for (int dim = 0; dim < std::max(1, shape.rank()); ++dim) {
+        if (shape.rank() > 0 && shape[dim] == 0) continue;
+        BOOST_TEST(gradients_agree([&](const Inputs& in) { return eg::logsumexp(in[0], {dim}, keepdim) * 2.0; },
+                                   {leaf(draw, shape)}));
+      }
+    }
+  }
+  BOOST_TEST(gradients_agree([](const Inputs& in) { return eg::logsumexp(in[0], {0, 2}); }, {leaf(draw, {2, 3, 4})}));
+  const Tensor x = eg::zeros({2, 3});
+  BOOST_TEST(refuses<eg::IndexError>([&] { return eg::logsumexp(x, {2}); }, {"logsumexp:", "dim", "2"}));
+  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::logsumexp(x, {0, -2}); }, {"logsumexp:", "twice"}));
+  BOOST_TEST(refuses<eg::ValueError>([] { return eg::logsumexp(Tensor(), {0}); }, {"logsumexp:", "undefined"}));
+  BOOST_TEST(
+      refuses<eg::DTypeError>([&] { return eg::logsumexp(x.to(DType::float16), {0}); }, {"logsumexp:", "float16"}));
 }
 
 BOOST_AUTO_TEST_CASE(errors) {

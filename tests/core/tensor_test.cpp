@@ -117,6 +117,45 @@ BOOST_AUTO_TEST_CASE(vectors_and_spans_keep_their_type) {
   BOOST_TEST((eg::tensor(std::vector<float>{}).shape() == Shape{0}));
 }
 
+BOOST_AUTO_TEST_CASE(scalars_keep_integers_whole) {
+  const std::int64_t odd = (std::int64_t{1} << 60) + 1;
+  BOOST_TEST(eg::Scalar(odd).integer() == odd);
+  BOOST_TEST(eg::Scalar(odd).is_integer());
+  BOOST_TEST(eg::Scalar(2.5).integer() == 0);
+  BOOST_TEST(eg::Scalar(2.5).value() == 2.5);
+  const eg::TensorOptions wide{DType::int64, {}}, narrow{DType::int32, {}};
+  BOOST_TEST(eg::full({2}, odd, wide).at<std::int64_t>({1}) == odd);
+  BOOST_TEST((eg::full({2}, 1, wide) * odd).at<std::int64_t>({0}) == odd);
+  Tensor x = eg::zeros({2}, wide);
+  x.set({0}, odd);
+  BOOST_TEST(x.at<std::int64_t>({0}) == odd);
+  BOOST_TEST(x.fill(-odd).at<std::int64_t>({1}) == -odd);
+  BOOST_TEST(eg::gather_rows_or(x, eg::tensor({-1}), odd).at<std::int64_t>({0}) == odd);
+  // What an integer tensor can't hold is refused, and nothing is changed.
+  const std::int64_t beyond = std::int64_t{1} << 31;
+  Tensor y = eg::ones({2}, narrow);
+  BOOST_TEST(refuses<eg::ValueError>([&] { return y + beyond; }, {"add:", "other", "2147483648", "int32"}));
+  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::eq(y, -beyond - 1); }, {"eq:", "-2147483649"}));
+  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::full({1}, beyond, narrow); }, {"full:", "2147483648"}));
+  BOOST_TEST(refuses<eg::ValueError>(
+      [&] {
+        y.fill(1e10);
+        return 0;
+      },
+      {"fill:", "10000000000", "int32"}));
+  BOOST_TEST(refuses<eg::ValueError>(
+      [&] {
+        y.set({0}, not_a_number);
+        return 0;
+      },
+      {"set:", "nan"}));
+  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::full({1}, 0x1p63, wide); }, {"full:", "int64"}));
+  BOOST_TEST(refuses<eg::ValueError>([] { return eg::Scalar(std::uint64_t{1} << 63); }, {"9223372036854775808"}));
+  BOOST_TEST((y + (beyond - 1)).at<std::int64_t>({0}) == -beyond);  // sums wrap around
+  BOOST_TEST(y.at({0}) == 1);
+  BOOST_TEST(eg::full({1}, -0x1p63, wide).item<std::int64_t>() == std::numeric_limits<std::int64_t>::min());
+}
+
 BOOST_AUTO_TEST_CASE(arange) {
   const auto holds = [](const Tensor& got, const std::vector<double>& expected, DType dtype) {
     BOOST_TEST((got.dtype() == dtype));
@@ -136,6 +175,20 @@ BOOST_AUTO_TEST_CASE(arange) {
   BOOST_TEST(refuses<eg::ValueError>([] { return eg::arange(0, infinity); }, {"arange"}));
   BOOST_TEST(refuses<eg::ValueError>([] { return eg::arange(0, 3, not_a_number); }, {"arange"}));
   BOOST_TEST(eg::arange(70000).sum().item() == 70000.0 * 69999 / 2);
+  // Integers are exact beyond 2^53, from end to end.
+  const std::int64_t large = (std::int64_t{1} << 60) + 1;
+  BOOST_TEST(eg::arange(large, large + 3).to_vector<std::int64_t>() ==
+                 (std::vector<std::int64_t>{large, large + 1, large + 2}),
+             boost::test_tools::per_element());
+  constexpr auto least = std::numeric_limits<std::int64_t>::min(), most = std::numeric_limits<std::int64_t>::max();
+  BOOST_TEST(eg::arange(least, most, std::int64_t{1} << 62).to_vector<std::int64_t>() ==
+                 (std::vector<std::int64_t>{least, least / 2, 0, -(least / 2)}),
+             boost::test_tools::per_element());
+  BOOST_TEST(eg::arange(most, least, least).to_vector<std::int64_t>() == (std::vector<std::int64_t>{most, -1}),
+             boost::test_tools::per_element());
+  BOOST_TEST(refuses<eg::ValueError>([] { return eg::arange(0, 1e300); }, {"arange", "1e+300", "counted"}));
+  BOOST_TEST(refuses<eg::ValueError>([] { return eg::arange(least, most); }, {"arange", "counted"}));
+  BOOST_TEST(refuses<eg::OutOfMemory>([] { return eg::arange(most); }, {"9223372036854775807"}));
 }
 
 BOOST_AUTO_TEST_CASE(drawn_tensors_depend_on_the_seed_alone) {
@@ -175,7 +228,11 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
   refused({3, -2});
   refused({0, -1});
   const std::int64_t huge = std::int64_t{1} << 40;
-  BOOST_TEST(refuses<eg::OutOfMemory>([&] { return eg::empty({huge, huge}); }, {"[1099511627776, 1099511627776]"}));
+  BOOST_TEST(refuses<eg::OutOfMemory>(
+      [&] {
+        return eg::empty({huge, huge});
+      },
+      {"[1099511627776, 1099511627776]", "more elements"}));
   BOOST_TEST(refuses<eg::OutOfMemory>([&] { return eg::zeros({huge, 1 << 10}, {DType::float64, {}}); }));
   BOOST_TEST(refuses<eg::OutOfMemory>(
       [&] {

@@ -29,7 +29,10 @@ SEED, DRAWN = 2026, 250
 PER_OP = {"embedding": 7, "linear": 6, "log_softmax": 3, "softmax": 3, "nll_loss": 7, "cross_entropy": 10,
           "relu": 2, "sigmoid": 2, "tanh": 1, "exp": 1, "log": 1, "neg": 1, "add": 4, "sub": 2, "mul": 3, "div": 3,
           "matmul": 7, "sum": 5, "mean": 3, "reshape": 4, "transpose": 2, "narrow": 3, "gather_rows": 3, "cat": 4,
-          "stack": 3, "lstm": 14, "optimizer": 10}
+          "stack": 3, "lstm": 14, "optimizer": 10, "sqrt": 1, "square": 1, "abs": 1, "logsigmoid": 1, "pow": 6,
+          "maximum": 2, "minimum": 1, "max": 4, "min": 2, "amax": 3, "amin": 2, "argmax": 1, "argmin": 2, "topk": 4,
+          "logsumexp": 4, "clamp": 5, "where": 3, "masked_fill": 3, "squeeze": 2, "unsqueeze": 1, "permute": 2,
+          "index_select": 4, "binary_cross_entropy_with_logits": 6, "mse_loss": 4}
 
 
 # ------------------------------------------------------------------------------------------------ chosen cases
@@ -278,8 +281,25 @@ def named():
     cases["cat_legacy_empty"] = Case("cat", {"dim": 1}, {
         "input.0": np.zeros(0, F32), "input.1": fill(0, 2, 3).astype(F32), "input.2": fill(6, 2, 1).astype(F32),
         "grad_output": fill(0, 2, 4).astype(F32)}, ["input.0", "input.1", "input.2"])
+    bases, exponents = np.array([0, 0, 0, -1, 2, -2, 0.]), np.array([0, 1, -1, 0, 0, 1.5, 2.])
+    cases["pow_at_zero"] = Case("pow", {}, {"input": bases, "exponent": exponents, "grad_output": np.ones(7)},
+                                ["input", "exponent"])
+    cases["pow_zero_exponent"] = Case("pow", {"exponent": 0}, {
+        "input": np.array([0, -1, np.inf, np.nan]), "grad_output": np.ones(4)}, ["input"])
+    ties = np.array([[1, 3, 3], [2, 2, 2], [np.nan, 1, np.nan]])
+    cases["max_ties"] = Case("max", {"dim": 1}, {"input": ties, "grad_output.values": np.array([1., 2, 3])}, ["input"])
+    cases["max_all_ties"] = Case("max", {}, {"input": ties[:2], "grad_output": np.array(1.)}, ["input"])
+    cases["max_all_nan"] = Case("max", {}, {"input": ties, "grad_output": np.array(1.)}, ["input"])
+    cases["amax_ties"] = Case("amax", {"dim": 1}, {"input": ties, "grad_output": np.array([1., 2, 3])}, ["input"])
+    cases["clamp_at_the_bounds"] = Case("clamp", {"min": 1, "max": 2}, {
+        "input": np.array([0, 1, 1.5, 2, 3, np.nan, np.inf]), "grad_output": np.ones(7)}, ["input"])
+    cases["logsumexp_infinite"] = Case("logsumexp", {"dim": 1}, {
+        "input": np.array([[-np.inf, -np.inf], [np.inf, -np.inf], [-np.inf, 2]]), "grad_output": np.ones(3)}, ["input"])
+    cases["bce_large_logits"] = Case("binary_cross_entropy_with_logits", {"reduction": "none"}, {
+        "input": np.array([1e4, -1e4, 1e4, -1e4, 100], F32), "target": np.array([1, 0, 0, 1, 0.5], F32),
+        "grad_output": np.ones(5, F32)}, ["input", "target"])
     special = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1, -1, 90, -90], F32)
-    for op in ("relu", "sigmoid", "tanh", "exp", "log"):
+    for op in ("relu", "sigmoid", "tanh", "exp", "log", "sqrt", "abs", "square", "logsigmoid"):
         cases[f"{op}_special_values"] = Case(op, {}, {"input": special, "grad_output": fill(1, 9).astype(F32)},
                                              ["input"])
     return {n: c if isinstance(c, tuple) else (c, None) for n, c in cases.items()}

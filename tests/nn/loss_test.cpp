@@ -36,12 +36,29 @@ BOOST_AUTO_TEST_CASE(packed_losses_are_those_of_the_rows) {
   BOOST_TEST(equal_to("tensors", nn::cross_entropy(scores().values(), tags().values()), expected));
 }
 
+BOOST_AUTO_TEST_CASE(packed_regression_losses_are_those_of_the_rows) {
+  const nn::PackedSequence targets =
+      scores().with_values(eg::tensor({{0.0, 1.0, 1.0}, {1.0, 0.5, 0.0}, {0.0, 1.0, 1.0}}));
+  const Tensor x = scores().values();
+  const Tensor t = targets.values();
+  BOOST_TEST(equal_to("bce", nn::binary_cross_entropy_with_logits(scores(), targets),
+                      eg::binary_cross_entropy_with_logits(x, t)));
+  BOOST_TEST(equal_to("mse", nn::mse_loss(scores(), targets, {.reduction = eg::Reduction::sum}),
+                      eg::mse_loss(x, t, {.reduction = eg::Reduction::sum})));
+  BOOST_TEST(equal_to("tensors", nn::mse_loss(x, t), eg::mse_loss(x, t)));
+  BOOST_TEST(
+      equal_to("tensors", nn::binary_cross_entropy_with_logits(x, t), eg::binary_cross_entropy_with_logits(x, t)));
+}
+
 BOOST_AUTO_TEST_CASE(partners_of_another_order_are_refused) {
   const nn::PackedSequence other = nn::pack_ids(std::vector<std::vector<std::int64_t>>{{2, 0}, {1}});
   BOOST_CHECK_EXCEPTION(static_cast<void>(nn::cross_entropy(scores(), other)), eg::ValueError,
                         says({"cross_entropy", "logits", "targets", "same order", "[1, 2]", "[2, 1]"}));
   BOOST_CHECK_THROW(static_cast<void>(nn::nll_loss(scores(), other)), eg::ValueError);
   BOOST_CHECK_THROW(static_cast<void>(nn::accuracy(scores(), other)), eg::ValueError);
+  BOOST_CHECK_EXCEPTION(static_cast<void>(nn::mse_loss(scores(), other)), eg::ValueError, says({"mse_loss", "input"}));
+  BOOST_CHECK_EXCEPTION(static_cast<void>(nn::binary_cross_entropy_with_logits(scores(), other)), eg::ValueError,
+                        says({"binary_cross_entropy_with_logits", "target"}));
 }
 
 BOOST_AUTO_TEST_CASE(accuracy_counts) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include <embergrad/autograd.hpp>
+#include <embergrad/ops.hpp>
 #include <embergrad/safetensors.hpp>
 
 #include "opcheck/runner.hpp"
@@ -148,6 +150,40 @@ BOOST_AUTO_TEST_CASE(bad_values_are_value_errors) {
   BOOST_TEST(error_of(R"({"op": "exp", "requires_grad": ["input"]})", {{"input", x}, {"grad_output", eg::ones({2})}}) ==
              "ShapeError");
   BOOST_TEST(error_of(R"({"op": "exp", "requires_grad": ["input"]})", {{"input", eg::tensor({1})}}) == "DTypeError");
+}
+
+BOOST_AUTO_TEST_CASE(operands_may_be_numbers) {
+  const auto x = eg::tensor({1.0, 2.0, 3.0});
+  const auto mask = eg::tensor({1, 0, 1});
+  const auto outputs = [](const std::string& json, const std::vector<eg::StateDict::Entry>& tensors) {
+    const auto got = run_case(make_case(json, tensors));
+    BOOST_TEST_REQUIRE(!got.is_error(), json << ": " << got.error_message);
+    return got.tensors;
+  };
+  const auto gives = [&](const std::string& json, const std::vector<eg::StateDict::Entry>& tensors,
+                         const eg::Tensor& expected) {
+    BOOST_TEST(eg::test::close_to(json, outputs(json, tensors).at("output"), expected));
+  };
+  gives(R"({"op": "pow", "args": {"exponent": 2}})", {{"input", x}}, eg::tensor({1.0, 4.0, 9.0}));
+  gives(R"({"op": "pow", "args": {"self": 2}})", {{"exponent", x}}, eg::tensor({2.0, 4.0, 8.0}));
+  gives(R"({"op": "pow"})", {{"input", x}, {"exponent", x}}, eg::tensor({1.0, 4.0, 27.0}));
+  gives(R"({"op": "clamp", "args": {"min": "-inf", "max": 2}})", {{"input", x}}, eg::tensor({1.0, 2.0, 2.0}));
+  gives(R"({"op": "clamp", "args": {"max": null}})", {{"input", x}, {"min", eg::tensor(2.5)}},
+        eg::tensor({2.5, 2.5, 3.0}));
+  gives(R"({"op": "where", "args": {"other": 0}})", {{"condition", mask}, {"input", x}}, eg::tensor({1.0, 0.0, 3.0}));
+  gives(R"({"op": "where", "args": {"input": 1, "other": 2}})", {{"condition", mask}}, eg::tensor({1, 2, 1}));
+  gives(R"({"op": "masked_fill", "args": {"value": "nan"}})", {{"input", x}, {"mask", mask}},
+        eg::masked_fill(x, mask, std::nan("")));
+  gives(R"({"op": "max"})", {{"input", x}}, eg::tensor(3.0));
+  gives(R"({"op": "max"})", {{"input", x}, {"other", eg::tensor(2.0)}}, eg::tensor({2.0, 2.0, 3.0}));
+  gives(R"({"op": "argmax", "args": {"keepdim": true}})", {{"input", x}}, eg::tensor({2}));
+  const auto both = outputs(R"({"op": "max", "args": {"dim": -1}})", {{"input", x}});
+  BOOST_TEST(both.at("output.values").item() == 3.0);
+  BOOST_TEST(both.at("output.indices").item() == 2.0);
+  BOOST_TEST(error_of(R"({"op": "clamp", "args": {"min": 1}})", {{"input", x}, {"max", x}}) == "Unsupported");
+  BOOST_TEST(error_of(R"({"op": "clamp"})", {{"input", x}}) == "ValueError");
+  BOOST_TEST(error_of(R"({"op": "pow"})", {{"input", x}}) == "ValueError");
+  BOOST_TEST(error_of(R"({"op": "max", "args": {"keepdim": true}})", {{"input", x}}) == "ValueError");
 }
 
 BOOST_AUTO_TEST_CASE(null_is_the_absent_option) {

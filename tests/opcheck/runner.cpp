@@ -97,8 +97,11 @@ class Arguments {
     } else if constexpr (std::is_same_v<T, double>) {
       if (value == "inf") return std::numeric_limits<double>::infinity();
       if (value == "-inf") return -std::numeric_limits<double>::infinity();
+      if (value == "nan") return std::numeric_limits<double>::quiet_NaN();
       if (!value.is_number()) refuse(name, "a number");
       return value.get<double>();
+    } else if constexpr (std::is_same_v<T, Scalar>) {
+      return is_integer(value) ? Scalar(value.get<std::int64_t>()) : Scalar(convert<double>(name, value));
     } else if constexpr (std::is_same_v<T, std::string>) {
       if (!value.is_string()) refuse(name, "a string");
       return value.get<std::string>();
@@ -186,6 +189,105 @@ Outputs run_cross_entropy(const Case& c) {
   options.reduction = reduction_of(c);
   options.label_smoothing = c.args.get("label_smoothing", options.label_smoothing);
   return one(cross_entropy(c.get("input"), c.get("target"), options));
+}
+
+Outputs run_binary_cross_entropy(const Case& c) {
+  BinaryCrossEntropyOptions options;
+  options.weight = c.find("weight");
+  options.reduction = reduction_of(c);
+  options.pos_weight = c.find("pos_weight");
+  return one(binary_cross_entropy_with_logits(c.get("input"), c.get("target"), options));
+}
+
+Outputs run_mse_loss(const Case& c) {
+  return one(mse_loss(c.get("input"), c.get("target"), {.reduction = reduction_of(c), .weight = c.find("weight")}));
+}
+
+// --- ops whose operand may be a tensor or a number -----------------------------------------------------------------
+
+Outputs run_pow(const Case& c) {
+  const Tensor exponent = c.find("exponent");
+  if (!exponent.defined()) return one(pow(c.get("input"), c.args.get<Scalar>("exponent")));
+  if (c.find("input").defined()) return one(pow(c.get("input"), exponent));
+  return one(pow(c.args.get<Scalar>(c.args.has("self") ? "self" : "input"), exponent));
+}
+
+Outputs run_clamp(const Case& c) {
+  if (c.find("min").defined() || c.find("max").defined()) {
+    if (c.args.has("min") || c.args.has("max")) throw Unsupported("clamp: a tensor and a number");
+    return one(clamp(c.get("input"), c.find("min"), c.find("max")));
+  }
+  return one(clamp(c.get("input"), {.min = c.args.find<Scalar>("min"), .max = c.args.find<Scalar>("max")}));
+}
+
+Outputs run_where(const Case& c) {
+  const Tensor& condition = c.get("condition");
+  const Tensor input = c.find("input");
+  const Tensor other = c.find("other");
+  if (input.defined() && other.defined()) return one(where(condition, input, other));
+  if (input.defined()) return one(where(condition, input, c.args.get<Scalar>("other")));
+  if (other.defined()) return one(where(condition, c.args.get<Scalar>("input"), other));
+  return one(where(condition, c.args.get<Scalar>("input"), c.args.get<Scalar>("other")));
+}
+
+Outputs run_masked_fill(const Case& c) {
+  const Tensor value = c.find("value");
+  if (value.defined()) return one(masked_fill(c.get("input"), c.get("mask"), value));
+  return one(masked_fill(c.get("input"), c.get("mask"), c.args.get<Scalar>("value")));
+}
+
+// --- extremes and reductions ---------------------------------------------------------------------------------------
+
+Outputs both(ValuesAndIndices found) {
+  return {{"output.values", std::move(found.values)}, {"output.indices", std::move(found.indices)}};
+}
+
+using Extreme = Tensor (*)(const Tensor&);
+using ExtremeAlong = ValuesAndIndices (*)(const Tensor&, int, bool);
+using ExtremeOfTwo = Tensor (*)(const Tensor&, const Tensor&);
+
+// torch.max and torch.min: of all elements, along a dimension, or of two tensors.
+Outputs run_extreme(const Case& c, Extreme all, ExtremeAlong along, ExtremeOfTwo of_two) {
+  if (c.find("other").defined()) return one(of_two(c.get("input"), c.get("other")));
+  if (c.args.has("dim")) return both(along(c.get("input"), c.args.get<int>("dim"), c.args.get("keepdim", false)));
+  if (c.args.has("keepdim")) throw ValueError(fmt::format("{}: keepdim is given without dim", c.op));
+  return one(all(c.get("input")));
+}
+
+using PositionAlong = Tensor (*)(const Tensor&, int, bool);
+
+Outputs run_position(const Case& c, Extreme all, PositionAlong along) {
+  const Tensor& input = c.get("input");
+  const bool keepdim = c.args.get("keepdim", false);
+  if (c.args.has("dim")) return one(along(input, c.args.get<int>("dim"), keepdim));
+  const Tensor found = all(input);
+  if (!keepdim) return one(found);
+  return one(found.reshape(shape_of(std::vector<std::int64_t>(static_cast<std::size_t>(input.dim()), 1))));
+}
+
+// "dim" as a number or a list; nothing is the empty list.
+Dims dims_of(const Case& c, const std::string& name) {
+  if (!c.args.has(name)) return {};
+  if (c.args.values().at(name).is_array()) return shape_of(c.args.get<std::vector<std::int64_t>>(name));
+  return {c.args.get<std::int64_t>(name)};
+}
+
+using ReduceOver = Tensor (*)(const Tensor&, const Dims&, bool);
+
+Outputs run_reduce_over(const Case& c, ReduceOver reduce) {
+  return one(reduce(c.get("input"), dims_of(c, "dim"), c.args.get("keepdim", false)));
+}
+
+Outputs run_topk(const Case& c) {
+  TopkOptions options;
+  options.dim = c.args.get("dim", options.dim);
+  options.largest = c.args.get("largest", options.largest);
+  options.sorted = c.args.get("sorted", options.sorted);
+  return both(topk(c.get("input"), c.args.get<std::int64_t>("k"), options));
+}
+
+Outputs run_squeeze(const Case& c) {
+  return one(c.args.has("dim") ? squeeze(c.get("input"), dims_of(c, "dim")) : squeeze(c.get("input")));
 }
 
 using Reduce = Tensor (*)(const Tensor&);
@@ -554,6 +656,42 @@ const std::map<std::string, Op, std::less<>>& ops() {
       {"exp", unary<exp>()},
       {"log", unary<log>()},
       {"neg", unary<neg>()},
+      {"sqrt", unary<sqrt>()},
+      {"square", unary<square>()},
+      {"abs", unary<abs>()},
+      {"logsigmoid", unary<logsigmoid>()},
+      {"pow", {{"input", "exponent"}, {"input", "self", "exponent"}, run_pow}},
+      {"clamp", {{"input", "min", "max"}, {"min", "max"}, run_clamp}},
+      {"where", {{"condition", "input", "other"}, {"input", "other"}, run_where}},
+      {"masked_fill", {{"input", "mask", "value"}, {"value"}, run_masked_fill}},
+      {"maximum", binary<maximum>()},
+      {"minimum", binary<minimum>()},
+      {"max",
+       {{"input", "other"}, {"dim", "keepdim"}, [](const Case& c) { return run_extreme(c, max, max, maximum); }}},
+      {"min",
+       {{"input", "other"}, {"dim", "keepdim"}, [](const Case& c) { return run_extreme(c, min, min, minimum); }}},
+      {"amax", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_reduce_over(c, amax); }}},
+      {"amin", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_reduce_over(c, amin); }}},
+      {"argmax", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_position(c, argmax, argmax); }}},
+      {"argmin", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_position(c, argmin, argmin); }}},
+      {"topk", {{"input"}, {"k", "dim", "largest", "sorted"}, run_topk}},
+      {"logsumexp", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_reduce_over(c, logsumexp); }}},
+      {"binary_cross_entropy_with_logits",
+       {{"input", "target", "weight", "pos_weight"}, {"reduction"}, run_binary_cross_entropy}},
+      {"mse_loss", {{"input", "target", "weight"}, {"reduction"}, run_mse_loss}},
+      {"squeeze", {{"input"}, {"dim"}, run_squeeze}},
+      {"unsqueeze",
+       {{"input"}, {"dim"}, [](const Case& c) { return one(unsqueeze(c.get("input"), c.args.get<int>("dim"))); }}},
+      {"permute",
+       {{"input"},
+        {"dims"},
+        [](const Case& c) {
+          return one(permute(c.get("input"), shape_of(c.args.get<std::vector<std::int64_t>>("dims"))));
+        }}},
+      {"index_select",
+       {{"input", "index"},
+        {"dim"},
+        [](const Case& c) { return one(index_select(c.get("input"), c.args.get<int>("dim"), c.get("index"))); }}},
       {"add", binary<add>()},
       {"sub", binary<sub>()},
       {"mul", binary<mul>()},

@@ -194,6 +194,67 @@ def ref_gather_rows(args, t):
     return rows.reshape(tuple(index.shape) + tuple(t["input"].shape[1:]))
 
 
+def operand(args, t, name):
+    """A tensor, or the number of that name among the arguments ("inf" and so on as opcheck writes them)."""
+    value = t[name] if name in t else args.get(name)
+    return float(value) if isinstance(value, str) else value
+
+
+def mask_of(tensor):
+    """embergrad's masks are integers."""
+    if tensor.dtype not in (torch.int32, torch.int64):
+        raise Refused("a mask of floating numbers")
+    return tensor != 0
+
+
+def ref_pow(args, t):
+    return torch.pow(operand(args, t, "self" if "self" in args else "input"), operand(args, t, "exponent"))
+
+
+def ref_clamp(args, t):
+    return torch.clamp(t["input"], operand(args, t, "min"), operand(args, t, "max"))
+
+
+def ref_where(args, t):
+    return torch.where(mask_of(t["condition"]), operand(args, t, "input"), operand(args, t, "other"))
+
+
+def ref_masked_fill(args, t):
+    return torch.masked_fill(t["input"], mask_of(t["mask"]), operand(args, t, "value"))
+
+
+def ref_extreme(function):
+    def run(args, t):
+        if "other" in t:
+            return {"output": function(t["input"], t["other"])}, None
+        if args.get("dim") is None:
+            return {"output": function(t["input"], **chosen(args, "keepdim"))}, None
+        found = function(t["input"], **chosen(args, "dim", "keepdim"))
+        return {"output.values": found.values, "output.indices": found.indices}, None
+    return run
+
+
+def ref_topk(args, t):
+    if t["input"].dim() == 0 and args["k"] == 0:
+        raise Refused("no element of a scalar", "refuses: PyTorch gives a scalar's only element for k = 0")
+    found = torch.topk(t["input"], **chosen(args, "k", "dim", "largest", "sorted"))
+    return {"output.values": found.values, "output.indices": found.indices}, None
+
+
+def ref_logsumexp(args, t):
+    x, dim, keepdim = t["input"], args["dim"], args.get("keepdim", False)
+    if dim == [] and not keepdim and x.dim():
+        return {"output": torch.logsumexp(x, list(range(x.dim())))}, "accepts: an empty list of dimensions without keepdim"
+    return {"output": torch.logsumexp(x, dim, keepdim)}, None
+
+
+def ref_weighted(function):
+    def run(args, t):
+        options = {n: t[n] for n in ("weight", "pos_weight") if n in t}
+        return function(t["input"], t["target"], **options, **chosen(args, "reduction"))
+    return plain(run)
+
+
 def ref_join(function):
     def run(args, t):
         parts = [t[n] for n in sorted((n for n in t if n.startswith("input.")), key=lambda n: int(n[6:]))]
@@ -542,9 +603,10 @@ def draw_unary(op):
     def draw(d):
         dtype = d.pick([F32, F64, I64, I32], [0.42, 0.42, 0.08, 0.08])
         x = d.values(d.shape(), dtype, special=0.25)
-        if op == "log" and dtype in (F32, F64) and d.chance(0.85):
+        if op in ("log", "sqrt") and dtype in (F32, F64) and d.chance(0.85):
             x = np.asarray(np.abs(x)).astype(dtype)
-        return Case(op, {}, {"input": x})
+        intent = "any" if op == "logsigmoid" and dtype in (I64, I32) else "valid"
+        return Case(op, {}, {"input": x}, None, intent)
     return draw
 
 
@@ -577,6 +639,315 @@ def draw_binary(op):
         return Case(op, {}, {"input": d.values(a, types[0], special), "other": d.values(b, types[1], special, away)},
                     None, intent)
     return draw
+
+
+def number(d, dtype):
+    """A bound or value beside a tensor: of its kind, or of the other."""
+    return d.pick([d.integer(-2, 2), round(float(d.r.standard_normal()), 3)], [0.6, 0.4] if dtype in (I64, I32) else [0.3, 0.7])
+
+
+def draw_pow(d):
+    dtype = d.pick([F32, F64, I64, I32], [0.4, 0.4, 0.1, 0.1])
+    kind, intent, mark = d.pick(["scalar", "base", "tensors"], [0.45, 0.2, 0.35]), "valid", None
+    if kind == "scalar":
+        e = d.pick([0, 1, 2, 3, -1, -2, 0.5, -0.5, 2.5, 0.0, 1.0, 4, -1.5, 5.0, "inf"])
+        x = d.values(d.shape(), dtype, special=0.2)
+        if dtype in (F32, F64) and d.chance(0.5):
+            x = np.asarray(np.abs(x) + dtype(0.1)).astype(dtype)
+        if dtype in (I64, I32) and isinstance(e, int) and e < 0:
+            intent = "any" if not x.size else "invalid"
+            mark = "may refuse: nothing to raise" if not x.size else None
+        return Case("pow", {"exponent": e}, {"input": x}, None, intent, mark)
+    if kind == "base":
+        base = d.pick([2, 3, 0.5, 1, 0, 0.0, 2.5, 1.0, -2])
+        return Case("pow", {"self": base}, {"exponent": d.values(d.shape(), dtype, special=0.1)})
+    a, b = two_shapes(d)
+    if d.broken(0.08):
+        a, b, intent = [2, 3, 4], d.pick([[3], [2, 4]]), "invalid"
+    other = dtype if d.chance(0.6) else d.any_dtype()
+    x = d.values(a, dtype, special=0.05)
+    if dtype in (F32, F64) and d.chance(0.7):
+        x = np.asarray(np.abs(x) + dtype(0.1)).astype(dtype)
+    if x.size and d.chance(0.2):
+        x.reshape(-1)[d.integer(0, x.size - 1)] = 0
+    e = d.values(b, other)
+    if e.size and d.chance(0.2):
+        e.reshape(-1)[d.integer(0, e.size - 1)] = 0
+    return Case("pow", {}, {"input": x, "exponent": e}, None, intent)
+
+
+def draw_clamp(d):
+    dtype = d.pick([F32, F64, I64, I32], [0.4, 0.4, 0.1, 0.1])
+    args, intent, mark, tensors = {}, "valid", None, {}
+    some = d.pick([["min"], ["max"], ["min", "max"]], [0.25, 0.25, 0.5])
+    if d.chance(0.65):
+        tensors["input"] = d.values(d.shape(), dtype, special=0.2)
+        for name in some:
+            args[name] = d.pick([number(d, dtype), number(d, dtype), "inf", "-inf", "nan"], [0.45, 0.45, 0.04, 0.03, 0.03])
+        if len(some) == 1 and d.chance(0.3):
+            args["max" if some == ["min"] else "min"] = None
+    else:
+        a, b = two_shapes(d)
+        if d.broken(0.08):
+            a, b, intent = [2, 3, 4], d.pick([[3], [2, 4]]), "invalid"
+        tensors["input"] = d.values(a, dtype)
+        for name in some:
+            tensors[name] = d.values(b, dtype if d.chance(0.7) else d.any_dtype())
+    if d.broken(0.05):
+        args, tensors, intent = {}, {"input": tensors["input"]}, "invalid"
+    elif dtype == I32 and args and d.chance(0.1):
+        args["min"], intent = 2**40, "any"
+        mark = "may refuse: a bound beyond the type"
+    return Case("clamp", args, tensors, None, intent, mark)
+
+
+def draw_mask(d, shape):
+    return np.asarray(d.r.integers(-1, 2, shape) * (d.r.random(shape) < 0.7)).astype(d.pick([I64, I32]))
+
+
+def draw_where(d):
+    a, b = two_shapes(d)
+    c = d.pick([a, b, [1] * len(a), []], [0.4, 0.3, 0.15, 0.15])
+    dtype, intent, args = d.any_dtype(), "valid", {}
+    tensors = {"condition": draw_mask(d, c)}
+    for name, shape in (("input", a), ("other", b)):
+        if d.chance(0.25):
+            args[name] = number(d, dtype)
+        else:
+            tensors[name] = d.values(shape, dtype if d.chance(0.6) else d.any_dtype(), special=0.1)
+    if d.broken(0.12):
+        if d.chance(0.5):
+            tensors["condition"], intent = tensors["condition"].astype(F32), "invalid"
+        else:
+            tensors["condition"], intent = draw_mask(d, [n + 1 for n in a] + [3]), "any"
+    return Case("where", args, tensors, None, intent)
+
+
+def draw_masked_fill(d):
+    a, b = two_shapes(d)
+    dtype, intent, args = d.any_dtype(), "valid", {}
+    tensors = {"input": d.values(a, dtype, special=0.1), "mask": draw_mask(d, b)}
+    if d.chance(0.7):
+        args["value"] = d.pick([number(d, dtype), "-inf"], [0.8, 0.2]) if dtype in (F32, F64) else number(d, dtype)
+    else:
+        tensors["value"] = d.values([], dtype if d.chance(0.7) else d.float_dtype())
+    if d.broken(0.15):
+        how = d.pick(["mask", "shape", "value", "range"])
+        if how == "mask":
+            tensors["mask"], intent = tensors["mask"].astype(F32), "invalid"
+        elif how == "shape":
+            tensors["mask"], intent = draw_mask(d, [n + 1 for n in a] + [3]), "any"
+        elif how == "value":
+            args, intent = {}, "invalid"
+            tensors["value"] = d.values([2], dtype)
+        elif dtype in (I64, I32):
+            tensors.pop("value", None)
+            args["value"], intent = d.pick(["inf", "nan", 1e30]), "any"
+            if not tensors["input"].size or not tensors["mask"].size:
+                intent = "any"
+    return Case("masked_fill", args, tensors, None, intent, "may refuse: nothing to fill" if intent == "any" and args else None)
+
+
+def draw_extreme(op):
+    def draw(d):
+        dtype = d.pick([F32, F64, I64, I32], [0.35, 0.35, 0.15, 0.15])
+        if d.chance(0.12):
+            a, b = two_shapes(d)
+            other = dtype if d.chance(0.6) else d.any_dtype()
+            return Case(op, {}, {"input": d.values(a, dtype, 0.2), "other": d.values(b, other, 0.2)})
+        shape, args, intent = d.shape(zero=0.04), {}, "any"
+        rank = max(len(shape), 1)
+        if d.chance(0.65):
+            args["dim"] = d.integer(-rank, rank - 1)
+            if d.chance(0.5):
+                args["keepdim"] = d.chance(0.7)
+        if d.broken(0.08):
+            args["dim"], intent = d.pick([rank, -rank - 1]), "invalid"
+        return Case(op, args, {"input": d.values(shape, dtype, special=0.25)}, None, intent)
+    return draw
+
+
+def draw_extreme_over(op):
+    def draw(d):
+        case = draw_reduce(op)(d)
+        case.tensors["input"] = d.values(case.tensors["input"].shape, case.tensors["input"].dtype.type, special=0.25)
+        if 0 in case.tensors["input"].shape:
+            case.intent = "any"
+        if case.args.get("dim", 0) is None:
+            del case.args["dim"]
+        return case
+    return draw
+
+
+def draw_position(op):
+    def draw(d):
+        case = draw_extreme(op)(d)
+        case.tensors.pop("other", None)
+        case.intent = case.intent if case.intent == "invalid" else "any"
+        if d.chance(0.1):
+            case.args["keepdim"] = d.chance(0.7)
+        case.requires_grad = []
+        return case
+    return draw
+
+
+def draw_topk(d):
+    dtype, shape, args, intent = d.any_dtype(), d.shape(zero=0.04), {}, "valid"
+    rank = max(len(shape), 1)
+    count = math.prod(shape)
+    x = np.asarray(d.r.permutation(count).reshape(shape) - count // 2).astype(dtype)  # no ties
+    if dtype in (F32, F64):
+        x = np.asarray(x * dtype(0.37))
+        if x.size and d.chance(0.2):
+            x.reshape(-1)[d.integer(0, x.size - 1)] = d.pick([np.inf, -np.inf, np.nan])
+    dim = d.integer(-rank, rank - 1)
+    extent = shape[dim] if shape else 1
+    args["k"] = d.integer(0 if shape else d.integer(0, 1), extent)
+    if dim not in (-1, rank - 1) or d.chance(0.4):
+        args["dim"] = dim
+    if d.chance(0.5):
+        args["largest"] = d.chance(0.4)
+    if d.chance(0.3):
+        args["sorted"] = args["k"] > 1 or d.chance(0.5)  # without order there is nothing to compare
+    if d.broken():
+        args.update(d.pick([{"dim": rank}, {"dim": -rank - 1}, {"k": -1}, {"k": extent + 1, "dim": dim}]))
+        intent = "invalid"
+    if not shape:
+        intent = "any"
+    return Case("topk", args, {"input": x}, None, intent)
+
+
+def draw_logsumexp(d):
+    case = draw_reduce("logsumexp")(d)
+    x = case.tensors["input"]
+    if "dim" not in case.args or case.args["dim"] is None:
+        case.args["dim"] = []
+    case.tensors["input"] = d.values(x.shape, x.dtype.type, special=0.0, scale=d.pick([1.0, 30.0, 300.0]))
+    x = case.tensors["input"]
+    if x.size and floating(x) and d.chance(0.15):
+        x.reshape(-1)[d.integer(0, x.size - 1)] = d.pick([np.inf, -np.inf, np.nan])
+    if x.size and floating(x) and d.chance(0.05):
+        x[...] = d.pick([-np.inf, np.inf])
+    return case
+
+
+def draw_binary_cross_entropy(d):
+    dtype, shape, intent, args, mark = d.float_dtype(), d.shape(), "valid", {}, None
+    tensors = {"input": d.values(shape, dtype, scale=d.pick([1.0, 5.0, 200.0], [0.6, 0.3, 0.1])),
+               "target": np.asarray(d.r.random(shape)).astype(dtype if d.chance(0.93) else d.float_dtype())}
+    if d.chance(0.5):
+        tensors["target"] = np.asarray(np.round(tensors["target"]))
+    if d.chance(0.5):
+        args["reduction"] = d.pick(["none", "mean", "sum"])
+    for name in ("weight", "pos_weight"):
+        if d.chance(0.35):
+            part = [1 if d.chance(0.3) else n for n in shape]
+            part = part[d.integer(0, len(part)):] if d.chance(0.4) else part
+            tensors[name] = np.asarray(np.abs(d.values(part, tensors["target"].dtype.type)))
+        elif d.chance(0.2):
+            args[name] = None
+    if d.broken(0.15):
+        intent = "invalid"
+        how = d.pick(["shape", "weight", "reduction", "target", "input", "larger"])
+        if how == "shape":
+            tensors["target"] = np.asarray(d.r.random(list(shape) + [2])).astype(dtype)
+        elif how == "weight":
+            tensors[d.pick(["weight", "pos_weight"])] = d.values([n + 3 for n in shape] + [5], dtype)
+        elif how == "larger":
+            tensors[d.pick(["weight", "pos_weight"])] = np.ones([2] + list(shape), dtype)
+        elif how == "reduction":
+            args["reduction"] = d.pick(["avg", "", "Mean"])
+        elif how == "target":
+            tensors["target"], intent = tensors["target"].astype(I64), "any"
+        else:
+            tensors["input"], intent = tensors["input"].astype(I64), "any"
+        if intent == "any" or not tensors["input"].size or how == "larger":
+            intent, mark = "any", "may refuse: integers, or weights without elements"
+    return Case("binary_cross_entropy_with_logits", args, tensors, ["input", "target"], intent, mark)
+
+
+def draw_mse_loss(d):
+    a, b = two_shapes(d)
+    if d.chance(0.6):
+        b = a
+    dtype, intent, args, mark = d.float_dtype(), "valid", {}, None
+    tensors = {"input": d.values(a, dtype), "target": d.values(b, dtype if d.chance(0.85) else d.any_dtype())}
+    if d.chance(0.5):
+        args["reduction"] = d.pick(["none", "mean", "sum"])
+    if d.chance(0.3):
+        tensors["weight"] = np.asarray(np.abs(d.values(a, dtype)))
+    if d.broken(0.12):
+        how = d.pick(["shape", "weight", "reduction", "int"])
+        intent = "invalid"
+        if how == "shape":
+            tensors.update({"input": d.values([2, 3], dtype), "target": d.values([4], dtype)})
+            tensors.pop("weight", None)
+        elif how == "weight":
+            tensors["weight"] = d.values(list(a) + [2], dtype)
+        elif how == "reduction":
+            args["reduction"] = d.pick(["avg", "", "Mean"])
+        else:
+            tensors = {"input": d.values(a, I64), "target": d.values(b, I32)}
+            intent, mark = "any", "may refuse: integers"
+    return Case("mse_loss", args, tensors, ["input", "target"], intent, mark)
+
+
+def draw_squeeze(d):
+    shape = [1 if d.chance(0.5) else d.size() for _ in range(d.integer(0, 4))]
+    rank, args, intent = max(len(shape), 1), {}, "valid"
+    u = d.r.random()
+    if u < 0.4:
+        args["dim"] = d.integer(-rank, rank - 1)
+    elif u < 0.7:
+        some = [i for i in range(len(shape)) if d.chance(0.5)]
+        args["dim"] = [i - len(shape) if d.chance(0.4) else i for i in some]
+    if d.broken():
+        args["dim"], intent = d.pick([rank, -rank - 1, [0, 0], [0, -rank], [rank]]), "invalid"
+    return Case("squeeze", args, {"input": d.values(shape, d.any_dtype())}, None, intent)
+
+
+def draw_unsqueeze(d):
+    shape, intent = d.shape(zero=0.06), "valid"
+    dim = d.integer(-len(shape) - 1, len(shape))
+    if d.broken():
+        dim, intent = d.pick([len(shape) + 1, -len(shape) - 2]), "invalid"
+    return Case("unsqueeze", {"dim": dim}, {"input": d.values(shape, d.any_dtype())}, None, intent)
+
+
+def draw_permute(d):
+    shape, intent = d.shape(zero=0.06), "valid"
+    dims = [int(i) - len(shape) if d.chance(0.3) else int(i) for i in d.r.permutation(len(shape))]
+    if d.broken():
+        intent = "invalid"
+        dims = d.pick([dims + [0], [n + len(shape) + 1 for n in dims] + [9], dims[:-1] + [9], [0, 0]])
+        if len(shape) == 0 and not dims:
+            intent = "any"
+    return Case("permute", {"dims": dims}, {"input": d.values(shape, d.any_dtype())}, None, intent)
+
+
+def draw_index_select(d):
+    shape, intent, mark = d.shape(low=0, zero=0.04), "valid", None
+    rank = max(len(shape), 1)
+    dim = d.integer(-rank, rank - 1)
+    extent = shape[dim] if shape else 1
+    count = d.size(0.07) if shape else 1
+    index = d.indices([] if d.chance(0.06) else [count if extent else 0], extent)
+    if extent == 0 and not index.shape:
+        index = d.indices([0], 1)
+    if d.broken(0.18):
+        intent = "invalid"
+        how = d.pick(["index", "dtype", "rank", "dim", "scalar"])
+        if how == "index" and index.size:
+            index = spoil_index(d, np.asarray(index), extent)
+        elif how == "rank":
+            index = d.indices([2, 2], 1)
+        elif how == "dim":
+            dim = d.pick([rank, -rank - 1])
+        elif how == "scalar":
+            shape, dim, index = [], 0, d.indices([d.pick([0, 2])], 1)
+        else:
+            index = index.astype(F32)
+    return Case("index_select", {"dim": dim}, {"input": d.values(shape, d.any_dtype()), "index": index}, None, intent, mark)
 
 
 def draw_matmul(d):
@@ -943,9 +1314,31 @@ OPS = {
     "lstm": (ref_lstm, draw_lstm),
     "optimizer": (None, draw_optimizer),
 }
-for _op in ("relu", "sigmoid", "tanh", "exp", "log", "neg"):
+OPS.update({
+    "pow": (plain(ref_pow), draw_pow),
+    "clamp": (plain(ref_clamp), draw_clamp),
+    "where": (plain(ref_where), draw_where),
+    "masked_fill": (plain(ref_masked_fill), draw_masked_fill),
+    "max": (ref_extreme(lambda *a, **o: torch.max(*a, **o)), draw_extreme("max")),
+    "min": (ref_extreme(lambda *a, **o: torch.min(*a, **o)), draw_extreme("min")),
+    "amax": (plain(lambda a, t: torch.amax(t["input"], **chosen(a, "dim", "keepdim"))), draw_extreme_over("amax")),
+    "amin": (plain(lambda a, t: torch.amin(t["input"], **chosen(a, "dim", "keepdim"))), draw_extreme_over("amin")),
+    "argmax": (plain(lambda a, t: torch.argmax(t["input"], **chosen(a, "dim", "keepdim"))), draw_position("argmax")),
+    "argmin": (plain(lambda a, t: torch.argmin(t["input"], **chosen(a, "dim", "keepdim"))), draw_position("argmin")),
+    "topk": (ref_topk, draw_topk),
+    "logsumexp": (ref_logsumexp, draw_logsumexp),
+    "binary_cross_entropy_with_logits": (ref_weighted(lambda *a, **o: F.binary_cross_entropy_with_logits(*a, **o)),
+                                         draw_binary_cross_entropy),
+    "mse_loss": (ref_weighted(lambda *a, **o: F.mse_loss(*a, **o)), draw_mse_loss),
+    "squeeze": (plain(lambda a, t: torch.squeeze(t["input"], **chosen(a, "dim"))), draw_squeeze),
+    "unsqueeze": (plain(lambda a, t: torch.unsqueeze(t["input"], a["dim"])), draw_unsqueeze),
+    "permute": (plain(lambda a, t: torch.permute(t["input"], a["dims"])), draw_permute),
+    "index_select": (plain(lambda a, t: torch.index_select(t["input"], a["dim"], t["index"])), draw_index_select),
+    "logsigmoid": (plain(lambda a, t: F.logsigmoid(t["input"])), draw_unary("logsigmoid")),
+})
+for _op in ("relu", "sigmoid", "tanh", "exp", "log", "neg", "sqrt", "square", "abs"):
     OPS[_op] = (plain(lambda a, t, f=_op: getattr(torch, f)(t["input"])), draw_unary(_op))
-for _op in ("add", "sub", "mul", "div"):
+for _op in ("add", "sub", "mul", "div", "maximum", "minimum"):
     OPS[_op] = (plain(lambda a, t, f=_op: getattr(torch, f)(t["input"], t["other"])), draw_binary(_op))
 
 
@@ -1015,7 +1408,7 @@ def make(options):
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     print(f"PyTorch {torch.__version__}, seed {options.seed}")
-    print(f"{'op':<16}{'cases':>7}{'valid':>7}{'invalid':>9}{'marked':>8}")
+    print(f"{'op':<34}{'cases':>7}{'valid':>7}{'invalid':>9}{'marked':>8}")
     for op in options.op or OPS:
         tally = {"valid": 0, "invalid": 0}
         surprises, marked = [], 0
@@ -1031,7 +1424,7 @@ def make(options):
                                  f"{ {n: a.shape for n, a in case.tensors.items()} }")
                 outcome = "valid" if "accepted" in outcome else "invalid"
             tally[outcome] += 1
-        print(f"{op:<16}{sum(tally.values()):>7}{tally['valid']:>7}{tally['invalid']:>9}{marked:>8}")
+        print(f"{op:<34}{sum(tally.values()):>7}{tally['valid']:>7}{tally['invalid']:>9}{marked:>8}")
         print("\n".join(surprises[:8]) + "\n" if surprises else "", end="")
     return 0
 
@@ -1158,9 +1551,9 @@ def compare(options):
     strange = sorted({p.stem for p in results.iterdir() if p.suffix in (".error", ".safetensors")} - set(names))
 
     total = {c: sum(row[c] for row in table.values()) for c in columns}
-    print(f"{'op':<16}" + "".join(f"{c:>{max(7, len(c) + 2)}}" for c in columns))
+    print(f"{'op':<34}" + "".join(f"{c:>{max(7, len(c) + 2)}}" for c in columns))
     for op, row in list(table.items()) + [("all", total)]:
-        print(f"{op:<16}" + "".join(f"{row[c]:>{max(7, len(c) + 2)}}" for c in columns))
+        print(f"{op:<34}" + "".join(f"{row[c]:>{max(7, len(c) + 2)}}" for c in columns))
     if notes:
         print("\nrefusals by class: " + ", ".join(f"{k} {n}" for k, n in sorted(notes.items())))
     if strange:

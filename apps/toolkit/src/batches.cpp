@@ -19,6 +19,7 @@ void check(std::span<const int64_t> lengths, const BatchOptions& options) {
   if (options.most_words < 0) {
     throw ValueError(fmt::format("batches: most_words is {}, less than 0", options.most_words));
   }
+  if (options.skip < 0) throw ValueError(fmt::format("batches: skip is {}, less than 0", options.skip));
   if (options.sort_all && options.shuffle)
     throw ValueError("batches: sort_all leaves nothing to shuffle; set shuffle = false");
   if (options.sort_all && options.bucket > 1) throw ValueError("batches: sort_all and bucket sort twice; choose one");
@@ -35,10 +36,8 @@ std::vector<int64_t> first_order(int64_t n, const BatchOptions& options, uint64_
   return order;
 }
 
-}  // namespace
-
-std::vector<std::vector<int64_t>> batch_order(std::span<const int64_t> lengths, const BatchOptions& options) {
-  check(lengths, options);
+/// All batches of the epoch.
+std::vector<std::vector<int64_t>> cut_epoch(std::span<const int64_t> lengths, const BatchOptions& options) {
   const auto n = static_cast<int64_t>(lengths.size());
   const uint64_t seed = 1000 * options.seed + static_cast<uint64_t>(options.epoch);
   std::vector<int64_t> order = first_order(n, options, seed);
@@ -74,6 +73,15 @@ std::vector<std::vector<int64_t>> batch_order(std::span<const int64_t> lengths, 
   for (const int64_t batch : permutation(static_cast<int64_t>(cut.size()), ~seed))
     visited.push_back(std::move(cut[static_cast<std::size_t>(batch)]));
   return visited;
+}
+
+}  // namespace
+
+std::vector<std::vector<int64_t>> batch_order(std::span<const int64_t> lengths, const BatchOptions& options) {
+  check(lengths, options);
+  std::vector<std::vector<int64_t>> order = cut_epoch(lengths, options);
+  order.erase(order.begin(), order.begin() + std::min(options.skip, static_cast<int64_t>(order.size())));
+  return order;
 }
 
 Batches::Batches(const Corpus& corpus, const Vocabulary& words, const Vocabulary* tags, const BatchOptions& options)

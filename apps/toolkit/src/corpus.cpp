@@ -2,10 +2,37 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <embergrad/error.hpp>
+#include <functional>
 #include <utility>
 
 namespace embergrad::text {
+namespace {
+
+std::string_view without_spaces(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+  return text.substr(0, text.find_last_not_of(' ') + 1);
+}
+
+/// Whether `part` lies in `whole`; they may be parts of different objects, which only std::less compares.
+bool lies_in(std::string_view part, std::string_view whole) {
+  const std::less_equal<const char*> not_behind;
+  return not_behind(whole.data(), part.data()) && not_behind(part.data() + part.size(), whole.data() + whole.size());
+}
+
+/// The line that starts at `start`, without its end.
+std::string_view line_at(std::string_view bytes, std::size_t start) {
+  std::string_view line = bytes.substr(start);
+  line = line.substr(0, line.find('\n'));
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+/// Whether a line ends a sentence, as in `read_conllu`.
+bool is_blank(std::string_view line) { return line.find_first_not_of(' ') == std::string_view::npos; }
+
+}  // namespace
 
 Corpus::Corpus(std::shared_ptr<const std::string> bytes, std::vector<Word> words, std::vector<int64_t> ends,
                CorpusFormat format)
@@ -26,6 +53,47 @@ Sentence Corpus::operator[](int64_t i) const {
   const auto at = static_cast<std::size_t>(i);
   const auto start = at == 0 ? std::size_t{0} : static_cast<std::size_t>(ends_[at - 1]);
   return Sentence(words_).subspan(start, static_cast<std::size_t>(ends_[at]) - start);
+}
+
+std::vector<std::string_view> Corpus::comments(int64_t i) const {
+  const std::string_view form = (*this)[i].front().form;
+  std::vector<std::string_view> found;
+  if (format_ != CorpusFormat::conllu) return found;
+  const auto file = std::find_if(files_.begin(), files_.end(), [&](const auto& one) { return lies_in(form, *one); });
+  if (file == files_.end()) return found;
+
+  // Back to the first line of the block, then on to its last.
+  const std::string_view bytes = **file;
+  const auto line_start = [&](std::size_t place) {
+    const auto end = bytes.substr(0, place).rfind('\n');
+    return end == std::string_view::npos ? std::size_t{0} : end + 1;
+  };
+  std::size_t start = line_start(static_cast<std::size_t>(form.data() - bytes.data()));
+  while (start > 0) {
+    const std::size_t before = line_start(start - 1);
+    if (is_blank(line_at(bytes, before))) break;
+    start = before;
+  }
+  constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
+  if (start == 0 && bytes.starts_with(byte_order_mark)) start = byte_order_mark.size();
+  while (start < bytes.size()) {
+    const std::string_view line = line_at(bytes, start);
+    if (is_blank(line)) break;
+    if (line.front() == '#') found.push_back(without_spaces(line.substr(1)));
+    const auto end = bytes.find('\n', start);
+    if (end == std::string_view::npos) break;
+    start = end + 1;
+  }
+  return found;
+}
+
+std::optional<std::string_view> Corpus::comment(int64_t i, std::string_view key) const {
+  for (const std::string_view line : comments(i)) {
+    const auto sign = line.find('=');
+    if (sign == std::string_view::npos || without_spaces(line.substr(0, sign)) != key) continue;
+    return without_spaces(line.substr(sign + 1));
+  }
+  return std::nullopt;
 }
 
 std::vector<int64_t> Corpus::lengths() const {

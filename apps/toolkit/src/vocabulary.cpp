@@ -31,15 +31,15 @@ Vocabulary::Vocabulary(std::vector<std::string> words, bool has_specials)
   }
 }
 
-Vocabulary Vocabulary::of_words(const Corpus& corpus, const VocabularyOptions& options) {
-  if (options.min_count < 1)
-    throw ValueError(fmt::format("Vocabulary: min_count is {}, less than 1", options.min_count));
-  std::unordered_map<std::string_view, int64_t> counts;
-  for (const Word& word : corpus.words()) ++counts[word.form];
+namespace {
 
+using Counts = std::unordered_map<std::string_view, int64_t>;
+
+/// The specials, then what is frequent enough.
+std::vector<std::string> most_frequent_first(const Counts& counts, int64_t min_count) {
   std::vector<std::pair<std::string_view, int64_t>> kept;
   for (const auto& entry : counts) {
-    if (entry.second >= options.min_count) kept.emplace_back(entry);
+    if (entry.second >= min_count) kept.emplace_back(entry);
   }
   std::sort(kept.begin(), kept.end(), [](const auto& a, const auto& b) {
     return a.second != b.second ? a.second > b.second : a.first < b.first;
@@ -47,7 +47,28 @@ Vocabulary Vocabulary::of_words(const Corpus& corpus, const VocabularyOptions& o
   std::vector<std::string> words = {pad_name, unknown_name};
   words.reserve(special_count + kept.size());
   for (const auto& entry : kept) words.emplace_back(entry.first);
-  return Vocabulary(std::move(words), true);
+  return words;
+}
+
+void check(const VocabularyOptions& options) {
+  if (options.min_count < 1)
+    throw ValueError(fmt::format("Vocabulary: min_count is {}, less than 1", options.min_count));
+}
+
+}  // namespace
+
+Vocabulary Vocabulary::of_words(const Corpus& corpus, const VocabularyOptions& options) {
+  check(options);
+  Counts counts;
+  for (const Word& word : corpus.words()) ++counts[word.form];
+  return Vocabulary(most_frequent_first(counts, options.min_count), true);
+}
+
+Vocabulary Vocabulary::of_words(std::span<const std::string_view> words, const VocabularyOptions& options) {
+  check(options);
+  Counts counts;
+  for (const std::string_view word : words) ++counts[word];
+  return Vocabulary(most_frequent_first(counts, options.min_count), true);
 }
 
 Vocabulary Vocabulary::of_tags(const Corpus& corpus) {
@@ -59,6 +80,11 @@ Vocabulary Vocabulary::of_tags(const Corpus& corpus) {
     tags.insert(word.tag);
   }
   return Vocabulary({tags.begin(), tags.end()}, false);
+}
+
+Vocabulary Vocabulary::of_labels(std::span<const std::string_view> labels) {
+  const std::set<std::string_view> names(labels.begin(), labels.end());
+  return Vocabulary({names.begin(), names.end()}, false);
 }
 
 int64_t Vocabulary::id(std::string_view word) const {
@@ -75,6 +101,13 @@ std::optional<int64_t> Vocabulary::find(std::string_view word) const {
 const std::string& Vocabulary::name(int64_t id) const {
   if (id < 0 || id >= size()) throw IndexError(fmt::format("Vocabulary: id {}, but there are {}", id, size()));
   return words_[static_cast<std::size_t>(id)];
+}
+
+std::vector<int64_t> Vocabulary::ids(std::span<const std::string_view> words) const {
+  std::vector<int64_t> ids;
+  ids.reserve(words.size());
+  for (const std::string_view word : words) ids.push_back(id(word));
+  return ids;
 }
 
 std::vector<int64_t> Vocabulary::form_ids(Sentence sentence) const {

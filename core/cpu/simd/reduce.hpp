@@ -96,3 +96,80 @@ static void sum_gathered_rows_loop(const T* in, const std::int64_t* places, std:
                                    T* out, bool accumulate) {
   sum_rows_in_blocks(count, width, out, accumulate, GatheredRows<T>{in, places, width});
 }
+
+// Comparisons that NaN wins.
+template <bool smallest, class T>
+EMBERGRAD_HD bool beats(T x, T best) {
+  return (smallest ? x < best : x > best) || (x != x && best == best);
+}
+
+template <bool smallest, class T>
+EMBERGRAD_HD T extreme_of(const T* in, std::int64_t n) {
+  T lanes[16];
+  for (int k = 0; k < 16; ++k) lanes[k] = in[0];
+  const std::int64_t whole = n / 16 * 16;
+  for (std::int64_t i = 0; i < whole; i += 16) {
+    for (int k = 0; k < 16; ++k) {
+      const T x = in[i + k];
+      lanes[k] = ((smallest ? x < lanes[k] : x > lanes[k]) | (x != x)) ? x : lanes[k];
+    }
+  }
+  for (std::int64_t i = whole; i < n; ++i) {
+    if (beats<smallest>(in[i], lanes[i - whole])) lanes[i - whole] = in[i];
+  }
+  T best = lanes[0];
+  for (int k = 1; k < 16; ++k) best = beats<smallest>(lanes[k], best) ? lanes[k] : best;
+  return best;
+}
+
+template <class T>
+static T extreme_loop(const T* in, std::int64_t n, bool smallest) {
+  return smallest ? extreme_of<true>(in, n) : extreme_of<false>(in, n);
+}
+
+template <class T>
+static std::int64_t find_loop(const T* in, std::int64_t n, T value) {
+  constexpr std::int64_t block = 128;
+  const bool any_nan = value != value;
+  std::int64_t first = 0;
+  for (; first + block <= n; first += block) {
+    int found = 0;
+    for (std::int64_t i = first; i < first + block; ++i)
+      found |= static_cast<int>(in[i] == value || (any_nan && in[i] != in[i]));
+    if (found != 0) break;
+  }
+  while (first < n && !(in[first] == value || (any_nan && in[first] != in[first]))) ++first;
+  return first;
+}
+
+template <bool smallest, class T>
+EMBERGRAD_HD void extreme_of_rows(const T* in, std::int64_t count, std::int64_t width, T* values,
+                                  std::int64_t* indices) {
+  for (std::int64_t j = 0; j < width; ++j) values[j] = in[j];
+  if (indices == nullptr) {
+    for (std::int64_t k = 1; k < count; ++k) {
+      const T* row = in + k * width;
+      for (std::int64_t j = 0; j < width; ++j) values[j] = beats<smallest>(row[j], values[j]) ? row[j] : values[j];
+    }
+    return;
+  }
+  for (std::int64_t j = 0; j < width; ++j) indices[j] = 0;
+  for (std::int64_t k = 1; k < count; ++k) {
+    const T* row = in + k * width;
+    for (std::int64_t j = 0; j < width; ++j) {
+      const bool better = beats<smallest>(row[j], values[j]);
+      values[j] = better ? row[j] : values[j];
+      indices[j] = better ? k : indices[j];
+    }
+  }
+}
+
+template <class T>
+static void extreme_rows_loop(const T* in, std::int64_t count, std::int64_t width, T* values, std::int64_t* indices,
+                              bool smallest) {
+  if (smallest) {
+    extreme_of_rows<true>(in, count, width, values, indices);
+  } else {
+    extreme_of_rows<false>(in, count, width, values, indices);
+  }
+}

@@ -4,6 +4,8 @@
 #include "cpu/simd.hpp"
 #include "kernels/rules/adam.hpp"
 #include "kernels/rules/binary.hpp"
+#include "kernels/rules/binary_cross_entropy.hpp"
+#include "kernels/rules/clamp.hpp"
 #include "kernels/rules/lstm_cell.hpp"
 #include "kernels/rules/sgd.hpp"
 #include "kernels/rules/unary.hpp"
@@ -15,6 +17,7 @@ namespace embergrad::cpu::EMBERGRAD_SIMD {
 #include "cpu/simd/elementwise.hpp"
 #include "cpu/simd/reduce.hpp"
 #include "cpu/simd/softmax.hpp"
+#include "cpu/simd/binary_cross_entropy.hpp"
 #include "cpu/simd/gemm.hpp"
 #include "cpu/simd/lstm.hpp"
 #include "cpu/simd/update.hpp"
@@ -22,32 +25,31 @@ namespace embergrad::cpu::EMBERGRAD_SIMD {
 
 template <class T>
 constexpr Loops<T> loops_of() {
-  using namespace rules;
-  return {
-      .unary = {unary_loop<Neg, T>, unary_loop<Exp, T>, unary_loop<Log, T>, unary_loop<Sigmoid, T>, unary_loop<Tanh, T>,
-                unary_loop<Relu, T>},
-      .unary_grad = {unary_grad_loop<Neg, T>, unary_grad_loop<Exp, T>, unary_grad_loop<Log, T>,
-                     unary_grad_loop<Sigmoid, T>, unary_grad_loop<Tanh, T>, unary_grad_loop<Relu, T>},
-      .binary = {binary_loop<Add, T>, binary_loop<Sub, T>, binary_loop<Mul, T>, binary_loop<Div, T>},
-      .binary_scalar = {binary_scalar_loop<Add, T>, binary_scalar_loop<Sub, T>, binary_scalar_loop<Mul, T>,
-                        binary_scalar_loop<Div, T>},
-      .scalar_binary = {scalar_binary_loop<Add, T>, scalar_binary_loop<Sub, T>, scalar_binary_loop<Mul, T>,
-                        scalar_binary_loop<Div, T>},
-      .sum = sum_loop<T>,
-      .sum_rows = sum_rows_loop<T>,
-      .sum_gathered_rows = sum_gathered_rows_loop<T>,
-      .softmax_row = softmax_row_loop<T>,
-      .softmax_row_grad = softmax_row_grad_loop<T>,
-      .gemm = gemm_loop<T>,
-      .lstm_cell = lstm_cell_loop<T>,
-      .lstm_cell_grad = lstm_cell_grad_loop<T>,
-  };
+  Loops<T> loops{};
+  add_elementwise(loops, rules::UnaryRules{}, rules::BinaryRules{});
+  loops.extreme = extreme_loop<T>;
+  loops.find = find_loop<T>;
+  loops.extreme_rows = extreme_rows_loop<T>;
+  if constexpr (!rules::is_integer<T>) {
+    loops.sum = sum_loop<T>;
+    loops.sum_rows = sum_rows_loop<T>;
+    loops.sum_gathered_rows = sum_gathered_rows_loop<T>;
+    loops.softmax_row = softmax_row_loop<T>;
+    loops.softmax_row_grad = softmax_row_grad_loop<T>;
+    loops.bce = bce_loop<T>;
+    loops.bce_grad = bce_grad_loop<T>;
+    loops.gemm = gemm_loop<T>;
+    loops.lstm_cell = lstm_cell_loop<T>;
+    loops.lstm_cell_grad = lstm_cell_grad_loop<T>;
+  }
+  return loops;
 }
 
 #define EMBERGRAD_TEXT_OF(name) #name
 #define EMBERGRAD_TEXT(name) EMBERGRAD_TEXT_OF(name)
 
 extern const SimdTable table;
-const SimdTable table = {EMBERGRAD_TEXT(EMBERGRAD_SIMD), loops_of<float>(), loops_of<double>(), update_loops()};
+const SimdTable table = {EMBERGRAD_TEXT(EMBERGRAD_SIMD), loops_of<float>(),        loops_of<double>(),
+                         loops_of<std::int32_t>(),       loops_of<std::int64_t>(), update_loops()};
 
 }  // namespace embergrad::cpu::EMBERGRAD_SIMD

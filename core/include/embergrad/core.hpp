@@ -9,6 +9,7 @@
 #include <embergrad/gradcheck.hpp>
 #include <embergrad/memory.hpp>
 #include <embergrad/ops.hpp>
+#include <embergrad/options.hpp>
 #include <embergrad/random.hpp>
 #include <embergrad/row_sparse.hpp>
 #include <embergrad/safetensors.hpp>

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include <embergrad/autograd.hpp>
@@ -47,7 +48,20 @@ inline Tensor operator-(Scalar a, const Tensor& b) { return rsub(b, a); }
 inline Tensor operator*(Scalar a, const Tensor& b) { return mul(b, a); }
 inline Tensor operator/(Scalar a, const Tensor& b) { return rdiv(b, a); }
 
-// --- elementwise. Integers become float32, except under neg and relu. ----------------------------------------------
+/// input^exponent elementwise. Integers stay integers under an integer exponent, wrapping around; a negative exponent
+/// of integers is a ValueError as a scalar, and in a tensor gives 0 but for ±1. The gradient by input is 0 where the
+/// exponent is 0, the one by exponent 0 where input is 0 and the exponent is not negative. (`torch.pow`)
+[[nodiscard]] Tensor pow(const Tensor& input, Scalar exponent);
+[[nodiscard]] Tensor pow(const Tensor& input, const Tensor& exponent);
+[[nodiscard]] Tensor pow(Scalar base, const Tensor& exponent);
+
+/// The larger of two, elementwise; NaN where one is. The gradient goes to the one that was taken, half to each of
+/// equals. (`torch.maximum`)
+[[nodiscard]] Tensor maximum(const Tensor& input, const Tensor& other);
+/// The smaller of two, as `maximum`.
+[[nodiscard]] Tensor minimum(const Tensor& input, const Tensor& other);
+
+// --- elementwise. Integers become float32, except under neg, relu, square and abs; logsigmoid refuses them. --------
 
 [[nodiscard]] Tensor neg(const Tensor& input);
 inline Tensor operator-(const Tensor& a) { return neg(a); }
@@ -60,6 +74,56 @@ inline Tensor operator-(const Tensor& a) { return neg(a); }
 [[nodiscard]] Tensor tanh(const Tensor& input);
 /// max(x, 0), with gradient 0 at 0; NaN stays NaN.
 [[nodiscard]] Tensor relu(const Tensor& input);
+/// Square root; NaN of negative numbers.
+[[nodiscard]] Tensor sqrt(const Tensor& input);
+/// x². Integers wrap around.
+[[nodiscard]] Tensor square(const Tensor& input);
+/// |x|, with gradient 0 at 0 and at NaN.
+[[nodiscard]] Tensor abs(const Tensor& input);
+/// log(1 / (1 + e^-x)) = min(x, 0) - log(1 + e^-|x|). (`torch.nn.functional.logsigmoid`)
+[[nodiscard]] Tensor logsigmoid(const Tensor& input);
+
+/// Bounds of `clamp`; at least one is given.
+struct ClampOptions {
+  std::optional<Scalar> min = {};  ///< what is less becomes this
+  std::optional<Scalar> max = {};  ///< what is more becomes this; it wins where min > max
+};
+
+/// min(max(x, options.min), options.max); NaN stays NaN, and a bound that is NaN makes all NaN. A floating bound makes
+/// integers float32. The gradient passes strictly between the bounds. ValueError without a bound.
+[[nodiscard]] Tensor clamp(const Tensor& input, const ClampOptions& options);
+/// minimum(maximum(input, min), max); an undefined bound is none.
+[[nodiscard]] Tensor clamp(const Tensor& input, const Tensor& min, const Tensor& max);
+
+// --- masks: tensors of int32 or int64, in which every number but 0 is true ------------------------------------------
+
+/// Comparisons, elementwise, as int32: 1 where it holds, else 0 (tensors have no truth values of their own). They
+/// broadcast and promote as arithmetic does; NaN equals nothing. Not on the tape.
+[[nodiscard]] Tensor eq(const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor ne(const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor lt(const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor le(const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor gt(const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor ge(const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor eq(const Tensor& input, Scalar other);
+[[nodiscard]] Tensor ne(const Tensor& input, Scalar other);
+[[nodiscard]] Tensor lt(const Tensor& input, Scalar other);
+[[nodiscard]] Tensor le(const Tensor& input, Scalar other);
+[[nodiscard]] Tensor gt(const Tensor& input, Scalar other);
+[[nodiscard]] Tensor ge(const Tensor& input, Scalar other);
+
+/// input where condition is not 0, else other. All three broadcast; input and other are promoted. condition: int32 or
+/// int64. (`torch.where`)
+[[nodiscard]] Tensor where(const Tensor& condition, const Tensor& input, const Tensor& other);
+[[nodiscard]] Tensor where(const Tensor& condition, const Tensor& input, Scalar other);
+[[nodiscard]] Tensor where(const Tensor& condition, Scalar input, const Tensor& other);
+/// int64 of two integers, else float32.
+[[nodiscard]] Tensor where(const Tensor& condition, Scalar input, Scalar other);
+/// input with `value` where mask is not 0; the two broadcast. The result has input's type, to which the value is
+/// converted (ValueError if an integer type can't hold it). (`torch.masked_fill`)
+[[nodiscard]] Tensor masked_fill(const Tensor& input, const Tensor& mask, Scalar value);
+/// The same with a tensor of rank 0, which gets a gradient.
+[[nodiscard]] Tensor masked_fill(const Tensor& input, const Tensor& mask, const Tensor& value);
 
 // --- reductions ----------------------------------------------------------------------------------------------------
 
@@ -70,10 +134,52 @@ inline Tensor operator-(const Tensor& a) { return neg(a); }
 /// Mean of all elements; NaN of none. Floating types only.
 [[nodiscard]] Tensor mean(const Tensor& input);
 [[nodiscard]] Tensor mean(const Tensor& input, const Dims& dims, bool keepdim = false);
+/// log Σ e^x over some dimensions (an empty list means all), safe for large and infinite numbers; -inf of none.
+/// Integers become float32. (`torch.logsumexp`)
+[[nodiscard]] Tensor logsumexp(const Tensor& input, const Dims& dims, bool keepdim = false);
+
+// Extremes. A NaN counts as the extreme: it is the result of max and min. Nothing has none: IndexError for an empty
+// dimension that is reduced.
+
+/// Elements of a dimension, and where they were.
+struct ValuesAndIndices {
+  Tensor values;   ///< of the input's type, on the tape
+  Tensor indices;  ///< int64
+};
+
+/// The largest element, rank 0. The gradient is shared by all elements equal to it.
+[[nodiscard]] Tensor max(const Tensor& input);
+/// The smallest element, as `max`.
+[[nodiscard]] Tensor min(const Tensor& input);
+/// The largest along `dim` and its position, of equals the first, which alone gets the gradient.
+[[nodiscard]] ValuesAndIndices max(const Tensor& input, int dim, bool keepdim = false);
+/// The smallest along `dim`, as `max`.
+[[nodiscard]] ValuesAndIndices min(const Tensor& input, int dim, bool keepdim = false);
+/// The largest over some dimensions (an empty list means all). The gradient is shared by the elements equal to it; it
+/// is NaN where the result is.
+[[nodiscard]] Tensor amax(const Tensor& input, const Dims& dims = {}, bool keepdim = false);
+/// The smallest over some dimensions, as `amax`.
+[[nodiscard]] Tensor amin(const Tensor& input, const Dims& dims = {}, bool keepdim = false);
 /// Position of the largest element along `dim`, int64; the first of equals; a NaN counts as largest. Not on the tape.
 [[nodiscard]] Tensor argmax(const Tensor& input, int dim, bool keepdim = false);
 /// Position of the largest element in row-major order, rank 0.
 [[nodiscard]] Tensor argmax(const Tensor& input);
+/// Position of the smallest element along `dim`, as `argmax`; a NaN counts as smallest here.
+[[nodiscard]] Tensor argmin(const Tensor& input, int dim, bool keepdim = false);
+/// Position of the smallest element in row-major order, rank 0.
+[[nodiscard]] Tensor argmin(const Tensor& input);
+
+/// Options of `topk`, in PyTorch's order.
+struct TopkOptions {
+  int dim = -1;         ///< along which elements are compared
+  bool largest = true;  ///< false: the smallest
+  bool sorted = true;   ///< best first; false: in any order
+};
+
+/// The k largest (smallest) elements of a dimension; a NaN counts as larger than all numbers, and of equals the first
+/// come first. O(n log k) a column for few of many, O(n + k log k) else. ValueError unless 0 <= k <= extent (1 for a
+/// scalar). (`torch.topk`)
+[[nodiscard]] ValuesAndIndices topk(const Tensor& input, std::int64_t k, const TopkOptions& options = {});
 
 // --- products ------------------------------------------------------------------------------------------------------
 
@@ -87,6 +193,21 @@ inline Tensor operator-(const Tensor& a) { return neg(a); }
 
 /// The same elements under another shape; one extent may be -1. A view.
 [[nodiscard]] Tensor reshape(const Tensor& input, const Shape& shape);
+/// Without the dimensions of extent 1. A view.
+[[nodiscard]] Tensor squeeze(const Tensor& input);
+/// Without those of the dimensions named that have extent 1; none are named by an empty list. A view.
+[[nodiscard]] Tensor squeeze(const Tensor& input, const Dims& dims);
+/// Without dimension `dim` if it has extent 1. A view.
+template <class T>
+requires std::is_integral_v<T>
+[[nodiscard]] Tensor squeeze(const Tensor& input, T dim) {
+  return squeeze(input, Dims{static_cast<std::int64_t>(dim)});
+}
+/// With a dimension of extent 1 put before `dim`, -rank-1 … rank. A view.
+[[nodiscard]] Tensor unsqueeze(const Tensor& input, int dim);
+/// Dimension d of the result is dimension dims[d] of the input. A copy. ShapeError unless all are named, ValueError if
+/// one is twice.
+[[nodiscard]] Tensor permute(const Tensor& input, const Dims& dims);
 /// Two dimensions swapped. A copy (tensors are contiguous).
 [[nodiscard]] Tensor transpose(const Tensor& input, int dim0, int dim1);
 /// Elements start … start+length-1 of a dimension. Along dimension 0 a view, else a copy.
@@ -102,6 +223,10 @@ inline Tensor operator-(const Tensor& a) { return neg(a); }
 [[nodiscard]] Tensor gather_rows(const Tensor& input, const Tensor& index);
 /// As gather_rows, but an index of -1 gives a slice filled with `fill`, which gets no gradient.
 [[nodiscard]] Tensor gather_rows_or(const Tensor& input, const Tensor& index, Scalar fill);
+
+/// The slices of a dimension named by `index`, int32 or int64 of rank 1 (or 0, for one of them); repeated ones add up
+/// their gradients, in order. IndexError names the first index that is out of range. (`torch.index_select`)
+[[nodiscard]] Tensor index_select(const Tensor& input, int dim, const Tensor& index);
 
 // --- embedding -----------------------------------------------------------------------------------------------------
 
@@ -148,6 +273,28 @@ struct CrossEntropyOptions {
 
 /// nll_loss(log_softmax(logits)) in one op; shapes and targets as there. Targets are class indices.
 [[nodiscard]] Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {});
+
+/// Options of `binary_cross_entropy_with_logits`, in PyTorch's order.
+struct BinaryCrossEntropyOptions {
+  Tensor weight = {};                     ///< factor of each loss; broadcast to the input. Undefined: all 1
+  Reduction reduction = Reduction::mean;  ///< mean divides by the number of elements
+  Tensor pos_weight = {};                 ///< factor of the positive part; broadcast to the input. Undefined: all 1
+};
+
+/// weight · (-pos_weight · t · log σ(x) - (1 - t) · log(1 - σ(x))), computed so that no x overflows. input, target:
+/// floating, of one shape; the losses have target's type. Gradients for input and target; ValueError if weight or
+/// pos_weight wants one. NaN for a mean of nothing. (`torch.nn.functional.binary_cross_entropy_with_logits`)
+[[nodiscard]] Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target,
+                                                      const BinaryCrossEntropyOptions& options = {});
+
+/// Options of `mse_loss`, in PyTorch's order.
+struct MseLossOptions {
+  Reduction reduction = Reduction::mean;  ///< mean divides by the number of elements, or by the sum of the weights
+  Tensor weight = {};                     ///< factor of each square, of input's shape. Undefined: all 1
+};
+
+/// (input - target)². The two broadcast and are promoted, to a floating type. (`torch.nn.functional.mse_loss`)
+[[nodiscard]] Tensor mse_loss(const Tensor& input, const Tensor& target, const MseLossOptions& options = {});
 
 /// Options of `dropout`.
 struct DropoutOptions {

@@ -85,6 +85,7 @@ struct TensorState : Shared {
 };
 
 [[noreturn]] void throw_undefined();
+[[noreturn]] void throw_beyond_int64(std::uint64_t value);
 
 }  // namespace detail
 
@@ -95,16 +96,28 @@ struct TensorOptions {
 };
 
 /// A number given where a tensor could stand. Integers keep integer tensors integer; floating ones make them float32.
+/// Integers keep all their bits; one that is beyond the integer tensor it meets is a ValueError.
 class Scalar {
  public:
+  /// Any built-in number. ValueError for an unsigned one beyond int64.
   template <class T>
   requires std::is_arithmetic_v<T> Scalar(T value)  // NOLINT(google-explicit-constructor): `x * 2` must work
-      : value_(static_cast<double>(value)), is_integer_(std::is_integral_v<T>) {}
+      : value_(static_cast<double>(value)), is_integer_(std::is_integral_v<T>) {
+    if constexpr (std::is_integral_v<T>) {
+      integer_ = static_cast<std::int64_t>(value);
+      if (std::is_unsigned_v<T> && integer_ < 0) detail::throw_beyond_int64(static_cast<std::uint64_t>(value));
+    }
+  }
+  /// The number; of an integer beyond 2^53 the nearest double.
   [[nodiscard]] double value() const { return value_; }
+  /// True if it was given as an integer.
   [[nodiscard]] bool is_integer() const { return is_integer_; }
+  /// The integer, exactly; 0 unless `is_integer()`.
+  [[nodiscard]] std::int64_t integer() const { return integer_; }
 
  private:
   double value_;
+  std::int64_t integer_ = 0;
   bool is_integer_;
 };
 
@@ -244,7 +257,8 @@ std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 [[nodiscard]] Tensor ones(const Shape& shape, TensorOptions options = {});
 [[nodiscard]] Tensor full(const Shape& shape, Scalar value, TensorOptions options = {});
 [[nodiscard]] Tensor zeros_like(const Tensor& like);
-/// start, start + step, … below end (above, for a negative step). int64 unless options say otherwise.
+/// start, start + step, … below end (above, for a negative step). int64 unless options say otherwise; integers are
+/// exact. ValueError for a step of 0, a number that is not finite, or more elements than can be counted.
 [[nodiscard]] Tensor arange(Scalar start, Scalar end, Scalar step = 1, TensorOptions options = {DType::int64, {}});
 [[nodiscard]] Tensor arange(std::int64_t end);
 /// Uniform on [0, 1), 24 (float32) or 53 (float64) random bits.

@@ -1,5 +1,5 @@
-// exp, sigmoid, tanh for one number, in arithmetic that compilers vectorise: the same bits on every instruction set.
-// float32: polynomials of our own (below 2 units in the last place for exp); float64: the C library's.
+// Functions of one number. exp, sigmoid, tanh of float32: polynomials of our own (below 2 units in the last place for
+// exp), in arithmetic that compilers vectorise: the same bits on every instruction set. The rest is the C library's.
 #pragma once
 
 #include <math.h>  // NOLINT(modernize-deprecated-headers): <cmath> brings templates
@@ -61,5 +61,14 @@ EMBERGRAD_HD double tanh(double x) { return ::tanh(x); }
 
 EMBERGRAD_HD float log(float x) { return ::logf(x); }
 EMBERGRAD_HD double log(double x) { return ::log(x); }
+// log(1 + x)
+EMBERGRAD_HD float log1p(float x) { return ::log1pf(x); }
+EMBERGRAD_HD double log1p(double x) { return ::log1p(x); }
+
+EMBERGRAD_HD float sqrt(float x) { return ::sqrtf(x); }
+EMBERGRAD_HD double sqrt(double x) { return ::sqrt(x); }
+
+EMBERGRAD_HD float pow(float x, float y) { return ::powf(x, y); }
+EMBERGRAD_HD double pow(double x, double y) { return ::pow(x, y); }
 
 }  // namespace embergrad::rules

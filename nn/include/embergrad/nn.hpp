@@ -9,6 +9,5 @@
 #include <embergrad/nn/loss.hpp>
 #include <embergrad/nn/lstm.hpp>
 #include <embergrad/nn/module.hpp>
-#include <embergrad/nn/options.hpp>
 #include <embergrad/nn/packed_sequence.hpp>
 #include <embergrad/nn/sequential.hpp>

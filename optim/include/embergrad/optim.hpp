@@ -3,6 +3,8 @@
 #pragma once
 
 #include <embergrad/optim/adam.hpp>
+#include <embergrad/optim/checkpoint.hpp>
 #include <embergrad/optim/clip.hpp>
 #include <embergrad/optim/optimizer.hpp>
+#include <embergrad/optim/schedule.hpp>
 #include <embergrad/optim/sgd.hpp>

@@ -9,7 +9,9 @@
 
 namespace embergrad::nn {
 
+using embergrad::binary_cross_entropy_with_logits;
 using embergrad::cross_entropy;
+using embergrad::mse_loss;
 using embergrad::nll_loss;
 
 /// `embergrad::cross_entropy` over all steps of all sequences. Reduction::none gives one loss for each packed row.
@@ -21,6 +23,17 @@ using embergrad::nll_loss;
 /// `embergrad::nll_loss` over all steps of all sequences; as `cross_entropy`, but takes log-probabilities.
 [[nodiscard]] Tensor nll_loss(const PackedSequence& log_probs, const PackedSequence& targets,
                               const NllLossOptions& options = {});
+
+/// `embergrad::binary_cross_entropy_with_logits` over all steps of all sequences. ValueError unless packed in the same
+/// order.
+/// @param input  (Σ lengths, …), logits
+/// @param target  the same shape, from 0 to 1
+[[nodiscard]] Tensor binary_cross_entropy_with_logits(const PackedSequence& input, const PackedSequence& target,
+                                                      const BinaryCrossEntropyOptions& options = {});
+
+/// `embergrad::mse_loss` over all steps of all sequences. ValueError unless packed in the same order.
+[[nodiscard]] Tensor mse_loss(const PackedSequence& input, const PackedSequence& target,
+                              const MseLossOptions& options = {});
 
 /// How many targets were hit.
 struct Accuracy {

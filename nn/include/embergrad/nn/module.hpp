@@ -15,7 +15,7 @@
 
 #include <embergrad/device.hpp>
 #include <embergrad/dtype.hpp>
-#include <embergrad/nn/options.hpp>
+#include <embergrad/options.hpp>
 #include <embergrad/safetensors.hpp>
 #include <embergrad/tensor.hpp>
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <iosfwd>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,12 @@
 #include <embergrad/tensor.hpp>
 
 namespace embergrad::optim {
+
+class Checkpoint;
+class LRScheduler;
+
+/// Tensors with names: a `StateDict` or what `nn::Module::named_parameters()` gives converts by itself.
+using NamedTensors = std::span<const StateDict::Entry>;
 
 /// Changes parameters along their gradients. Parameters come in groups; each group has a full set of options.
 ///
@@ -39,6 +46,9 @@ class Optimizer {
   [[nodiscard]] double lr(std::size_t group = 0) const;
   /// Takes effect at the next step. ValueError if negative or not finite.
   void set_lr(double lr, std::size_t group = 0);
+  /// The learning rate from which schedules start (PyTorch's `initial_lr`): what `lr` was when the first scheduler was
+  /// made, or what the last OneCycleLR chose; nothing if there was no scheduler.
+  [[nodiscard]] std::optional<double> initial_lr(std::size_t group = 0) const;
 
   /// A state tensor of a parameter under PyTorch's name (`momentum_buffer`; `step`, `exp_avg`, `exp_avg_sq`,
   /// `max_exp_avg_sq`); undefined if there is none yet. Parameters are counted over all groups. IndexError if there is
@@ -49,9 +59,16 @@ class Optimizer {
   /// `param_groups.<group>.params` and `param_groups.<group>.<option>`, `state.<parameter>.<name>`. The tensors are the
   /// optimizer's own: save or clone them before the next step.
   [[nodiscard]] StateDict state_dict() const;
+  /// The same by the parameters' names instead of numbers, so that it fits wherever the names do, in any order:
+  /// `state.<name>.group` stands for `param_groups.<group>.params`. `parameters` names all parameters of this optimizer
+  /// (`model.state_dict()` does) and may name other tensors too; of several names of one parameter the first is taken.
+  /// ValueError for parameters without a name.
+  [[nodiscard]] StateDict state_dict(NamedTensors parameters) const;
   /// Takes state and options over (copied). ValueError, with everything that does not fit listed, if it comes from
   /// another type of optimizer, has other groups, names or shapes, or invalid options; nothing is changed then.
   void load_state_dict(const StateDict& state);
+  /// Takes over what `state_dict(parameters)` gave.
+  void load_state_dict(const StateDict& state, NamedTensors parameters);
 
   /// "SGD", "Adam", …
   [[nodiscard]] const char* name() const { return layout_.name; }
@@ -101,20 +118,46 @@ class Optimizer {
   void check_group(std::size_t group) const;
 
   [[nodiscard]] virtual std::vector<Option> group_options(std::size_t group) const = 0;
-  // What would be wrong with these options; puts them in place if `commit` is set, when they are known to be right.
-  virtual std::vector<std::string> take_options(std::size_t group, const std::vector<Option>& options, bool commit) = 0;
+  // The option of that name if it is a number; of a pair of betas the first. Null if there is none.
+  [[nodiscard]] virtual const double* find_number(std::size_t group, std::string_view name) const = 0;
+  // What would be wrong with these options of a group.
+  [[nodiscard]] virtual std::vector<std::string> problems_of(const std::vector<Option>& options) const = 0;
+  // Puts options in place that are known to be right.
+  virtual void take_options(std::size_t group, const std::vector<Option>& options) = 0;
   // Whether a group's options call for a slot. Missing ones are made, as zeros, before update().
   [[nodiscard]] virtual bool needs_slot(std::size_t group, std::size_t slot) const = 0;
   virtual void update(const Update& work) = 0;
 
  private:
+  friend class Checkpoint;
+  friend class LRScheduler;
+
+  // What keys call the parameters: their numbers, or names.
+  struct Keys {
+    std::vector<std::string> parameters;
+    bool are_names;
+  };
+  // A state that was checked, ready to be put in place.
+  struct Restored {
+    std::vector<Entry> entries;
+    std::vector<std::vector<Option>> options;
+    std::vector<std::optional<double>> initial_lrs;
+  };
+
   void prepare(std::size_t index);
   void apply(Entry& entry);
-  [[nodiscard]] Tensor step_tensor(const Entry& entry) const;
+  // Changes the option of that name, which must be there; the caller knows the value to be right.
+  void set_number(std::size_t group, std::string_view name, double value);
+  [[nodiscard]] Keys numbers() const;
+  [[nodiscard]] Keys names_in(NamedTensors parameters) const;
+  [[nodiscard]] StateDict state_dict(const Keys& keys) const;
+  [[nodiscard]] Restored check_state(const StateDict& source, const Keys& keys) const;
+  void restore(Restored restored);
 
   Layout layout_;
   std::vector<Entry> entries_;
   std::vector<std::size_t> group_sizes_;
+  std::vector<std::optional<double>> initial_lrs_;
 };
 
 /// Writes `optimizer.print(out)`.
@@ -140,7 +183,9 @@ class OptimizerOf : public Optimizer {
   OptimizerOf(const Layout& layout, const std::vector<Group>& groups);
 
   [[nodiscard]] std::vector<Option> group_options(std::size_t group) const override;
-  std::vector<std::string> take_options(std::size_t group, const std::vector<Option>& options, bool commit) override;
+  [[nodiscard]] const double* find_number(std::size_t group, std::string_view name) const override;
+  [[nodiscard]] std::vector<std::string> problems_of(const std::vector<Option>& options) const override;
+  void take_options(std::size_t group, const std::vector<Option>& options) override;
 
  private:
   std::vector<OptionsType> options_;

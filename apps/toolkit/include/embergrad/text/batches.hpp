@@ -22,12 +22,13 @@ struct BatchOptions {
   bool sort_all = false;   ///< sort the whole set by length before cutting, for evaluation; needs `shuffle = false`
   int64_t bucket = 1;  ///< sort by length within windows of so many batches before cutting: less padding, less chance
   int64_t most_words = 0;  ///< cut a batch short that would have more words, which bounds memory; 0: no limit
+  int64_t skip = 0;        ///< leave out so many batches at the start: goes on in the middle of an epoch
   /// A tag that the vocabulary lacks becomes -100, which losses and metrics leave out.
   bool ignore_unknown_tags = false;
 };
 
-/// The sentences of each batch, as positions in `lengths` (`Corpus::lengths`), each position once. Within a batch the
-/// longest sentence comes first; equally long ones keep their order.
+/// The sentences of each batch, as positions in `lengths` (`Corpus::lengths`), each position once unless `skip`. Within
+/// a batch the longest sentence comes first; equally long ones keep their order.
 ///
 /// Shuffled, the order is `permutation(n, 1000·seed + epoch)`, cut every `sentences`. With `bucket` > 1 each window of
 /// `bucket`·`sentences` of that order is sorted by length before it is cut, and, when shuffled, the batches are then
@@ -35,8 +36,8 @@ struct BatchOptions {
 /// `sort_all` all sentences are sorted (longest first, stable) and cut. No sentence, no batch. A sentence of more than
 /// `most_words` words is a batch of its own.
 ///
-/// Throws ValueError for `sentences` or `bucket` < 1, for `most_words` < 0, for `sort_all` with `shuffle` or with
-/// `bucket` > 1, and for a negative length. O(n log n).
+/// Throws ValueError for `sentences` or `bucket` < 1, for `most_words` or `skip` < 0, for `sort_all` with `shuffle` or
+/// with `bucket` > 1, and for a negative length. O(n log n).
 [[nodiscard]] std::vector<std::vector<int64_t>> batch_order(std::span<const int64_t> lengths,
                                                             const BatchOptions& options = {});
 
@@ -61,9 +62,12 @@ class Batches {
 
   /// Number of batches.
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(order_.size()); }
+  /// Whether there is no batch.
   [[nodiscard]] bool empty() const { return order_.empty(); }
 
+  /// Builds the first batch.
   [[nodiscard]] Iterator begin() const;
+  /// Behind the last batch.
   [[nodiscard]] static std::default_sentinel_t end() { return {}; }
 
  private:
@@ -77,16 +81,21 @@ class Batches {
 /// Walks Batches. Holds the batch it stands at; keep a copy (handles to the same tensors) of what is needed longer.
 class Batches::Iterator {
  public:
-  using iterator_concept = std::input_iterator_tag;
-  using value_type = Batch;
-  using difference_type = std::ptrdiff_t;
+  using iterator_concept = std::input_iterator_tag;  ///< may be walked once
+  using value_type = Batch;                          ///< what it stands at
+  using difference_type = std::ptrdiff_t;            ///< required of iterators
 
+  /// At the first batch.
   explicit Iterator(const Batches& batches);
+  /// The batch it stands at.
   [[nodiscard]] const Batch& operator*() const { return batch_; }
+  /// The batch it stands at.
   [[nodiscard]] const Batch* operator->() const { return &batch_; }
   /// Builds the next batch. Throws ValueError for a tag that is not in the vocabulary.
   Iterator& operator++();
+  /// The same; gives nothing back.
   void operator++(int) { ++*this; }
+  /// Whether it is behind the last batch.
   [[nodiscard]] bool operator==(std::default_sentinel_t) const { return next_ > batches_->order_.size(); }
 
  private:

@@ -17,7 +17,7 @@ enum class Purpose {
 
 /// How to read CoNLL-U.
 struct ConlluOptions {
-  Purpose purpose = Purpose::train;
+  Purpose purpose = Purpose::train;  ///< what the file is read for
 };
 
 /// Reads a CoNLL-U file: forms are column 2, tags are UPOS, column 4.

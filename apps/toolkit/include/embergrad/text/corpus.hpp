@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,6 +49,7 @@ class Corpus {
 
   /// Number of sentences.
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(ends_.size()); }
+  /// Whether there is no sentence.
   [[nodiscard]] bool empty() const { return ends_.empty(); }
 
   /// Number of words of all sentences together.
@@ -59,8 +61,22 @@ class Corpus {
   /// Sentence `i`, from 0. Throws IndexError.
   [[nodiscard]] Sentence operator[](int64_t i) const;
 
+  /// The first sentence.
   [[nodiscard]] Iterator begin() const;
+  /// Behind the last sentence.
   [[nodiscard]] Iterator end() const;
+
+  /// The comments of sentence `i` in CoNLL-U, in the file's order: the lines of its block that start with `#`, without
+  /// that sign and the spaces after it and at the end. Empty in plain text. Found in the bytes when asked for, so
+  /// comments take no memory of their own; the time is linear in the block's size. Throws IndexError.
+  [[nodiscard]] std::vector<std::string_view> comments(int64_t i) const;
+
+  /// The value of the first comment `# key = value` of sentence `i`, without spaces around it, or nothing where there
+  /// is none. Throws IndexError.
+  /// @code
+  /// corpus.comment(0, "sent_id")   // weblog-blogspot.com_nominations_20041117172713_ENG_20041117_172713-0001
+  /// @endcode
+  [[nodiscard]] std::optional<std::string_view> comment(int64_t i, std::string_view key) const;
 
   /// Words of each sentence, in order.
   [[nodiscard]] std::vector<int64_t> lengths() const;
@@ -72,6 +88,7 @@ class Corpus {
   /// Adds the sentences of `other` behind one's own.
   void append(const Corpus& other);
 
+  /// Where it came from.
   [[nodiscard]] CorpusFormat format() const { return format_; }
 
   /// The bytes of the file that this corpus is the whole of, which is what a writer starts from. Throws ValueError
@@ -89,24 +106,30 @@ class Corpus {
 /// Walks the sentences of a Corpus.
 class Corpus::Iterator {
  public:
-  using iterator_category = std::input_iterator_tag;
-  using value_type = Sentence;
-  using difference_type = std::ptrdiff_t;
-  using pointer = void;
-  using reference = Sentence;
+  using iterator_category = std::input_iterator_tag;  ///< required of iterators, as those below
+  using value_type = Sentence;                        ///< what it stands at
+  using difference_type = std::ptrdiff_t;             ///< between sentences
+  using pointer = void;                               ///< there is none: sentences are views made on the way
+  using reference = Sentence;                         ///< a view
 
+  /// At no sentence.
   Iterator() = default;
+  /// At a sentence of a corpus.
   Iterator(const Corpus* corpus, int64_t sentence) : corpus_(corpus), sentence_(sentence) {}
+  /// The sentence it stands at.
   [[nodiscard]] Sentence operator*() const { return (*corpus_)[sentence_]; }
+  /// On to the next sentence.
   Iterator& operator++() {
     ++sentence_;
     return *this;
   }
+  /// The same; gives back where it stood.
   Iterator operator++(int) {
     Iterator before = *this;
     ++sentence_;
     return before;
   }
+  /// Whether both stand at the same sentence of the same corpus.
   [[nodiscard]] bool operator==(const Iterator&) const = default;
 
  private:

@@ -45,12 +45,20 @@ class Vocabulary {
   /// frequent ones by their bytes. Throws ValueError for `min_count` < 1. O(n log n) in the number of types.
   [[nodiscard]] static Vocabulary of_words(const Corpus& corpus, const VocabularyOptions& options = {});
 
+  /// The same of any strings, one an occurrence: the words of texts, or the users of a table of ratings.
+  [[nodiscard]] static Vocabulary of_words(std::span<const std::string_view> words,
+                                           const VocabularyOptions& options = {});
+
   /// The tags of `corpus`, ordered by their bytes. Throws ValueError for a word without a tag (empty or `_`), which
   /// reading with Purpose::train refuses.
   [[nodiscard]] static Vocabulary of_tags(const Corpus& corpus);
 
+  /// The different strings of `labels`, ordered by their bytes, without specials: classes.
+  [[nodiscard]] static Vocabulary of_labels(std::span<const std::string_view> labels);
+
   /// Number of ids, specials included: the rows that a table needs.
   [[nodiscard]] int64_t size() const { return static_cast<int64_t>(words_.size()); }
+  /// Whether ids 0 and 1 are padding and the unknown word.
   [[nodiscard]] bool has_specials() const { return has_specials_; }
 
   /// The id of `word`; for one that is not there `unknown_id`, or ValueError naming it where there are no specials.
@@ -65,6 +73,9 @@ class Vocabulary {
 
   /// The string of an id. Throws IndexError.
   [[nodiscard]] const std::string& name(int64_t id) const;
+
+  /// `id` of each string.
+  [[nodiscard]] std::vector<int64_t> ids(std::span<const std::string_view> words) const;
 
   /// `id` of each word's form.
   [[nodiscard]] std::vector<int64_t> form_ids(Sentence sentence) const;

@@ -5,7 +5,7 @@
 #include <concepts>
 #include <utility>
 
-namespace embergrad::nn {
+namespace embergrad {
 
 /// A field of an options struct that must be given: leaving it out of the designated initializers does not compile.
 /// Converts from and to T by itself.
@@ -26,4 +26,4 @@ class Required {
   T value_;
 };
 
-}  // namespace embergrad::nn
+}  // namespace embergrad

@@ -1,0 +1,16 @@
+/// @file
+/// Characters of UTF-8.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace embergrad::text {
+
+/// Bytes of the well-formed character at `i`, 0 if there is none.
+std::size_t character_length(std::string_view text, std::size_t i);
+
+/// Whether a byte of UTF-8 continues a character.
+constexpr bool continues_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U; }
+
+}  // namespace embergrad::text
