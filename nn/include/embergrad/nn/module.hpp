@@ -178,7 +178,7 @@ class Module {
 };
 
 /// The module and all inside, one line each:
-/// @code
+/// @code{.txt}
 /// LstmTagger(
 ///   (word_embeddings): Embedding(10000, 64, padding_idx=0)
 ///   (lstm): LSTM(64, 128, bidirectional=True)

@@ -43,7 +43,7 @@ class Lengths {
 /// A batch of sequences of different lengths, packed by step: the first step of every sequence, then the second step of
 /// those that have one, and so on, longest sequence first. Lengths in any order, zero included; sequences of one length
 /// keep their order. What layers take and give instead of padded tensors; a shared handle, as Tensor is.
-/// @code
+/// @code{.txt}
 /// lengths 2, 3:  a0 a1 / b0 b1 b2   ->   values b0 a0 b1 a1 b2,  batch_sizes 2 2 1,  order 1 0
 /// @endcode
 class PackedSequence {

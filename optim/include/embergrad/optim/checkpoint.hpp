@@ -25,16 +25,16 @@ namespace embergrad::optim {
 /// @endcode
 struct CheckpointParts {
   StateDict model;  ///< parameters and buffers by name; also names the parameters of the optimizers
-  std::map<std::string, Optimizer*> optimizers = {};
-  std::map<std::string, LRScheduler*> schedulers = {};
+  std::map<std::string, Optimizer*> optimizers = {};    ///< by name
+  std::map<std::string, LRScheduler*> schedulers = {};  ///< by name
   /// Beside `default_generator()`, which is always part of a checkpoint, under the name "default".
   std::map<std::string, Generator*> generators = {};
 };
 
-/// Writes a checkpoint: a safetensors file with `model.<name>`, `optimizer.<name>.<key>` (keys by parameter name, see
-/// `Optimizer::state_dict`), `scheduler.<name>.<key>`, `generator.<name>` and `own.<name>`. It is written under another
-/// name, synced and renamed, so that `path` holds the old one or the new one, whole. The same state gives the same
-/// bytes.
+/// Writes a checkpoint. It is a safetensors file with `model.<name>`, `optimizer.<name>.<key>` (keys by parameter name,
+/// see `Optimizer::state_dict`), `scheduler.<name>.<key>`, `generator.<name>` and `own.<name>`. It is written under
+/// another name, synced and renamed, so that `path` holds the old one or the new one, whole. The same state gives the
+/// same bytes.
 /// @param metadata  the program's own notes: options, position in the data; keys that begin with `embergrad.` are
 ///     reserved
 /// @param own  tensors of the program's own

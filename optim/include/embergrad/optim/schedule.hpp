@@ -45,9 +45,9 @@ class LRScheduler {
   /// "StepLR", …
   [[nodiscard]] const char* name() const { return name_; }
 
-  /// All that `load_state_dict` needs to go on as if never stopped: `scheduler.<type>` (the version of this layout),
-  /// options and position. The functions of a LambdaLR are not in it. Learning rates and momentum in force are part of
-  /// the optimizer's state.
+  /// All that `load_state_dict` needs to go on as if never stopped. Keys: `scheduler.<type>` (the version of this
+  /// layout), options and position. The functions of a LambdaLR are not in it. Learning rates and momentum in force are
+  /// part of the optimizer's state.
   [[nodiscard]] StateDict state_dict() const;
   /// Takes position and options over. ValueError, with everything that does not fit listed, if the state is of another
   /// type of scheduler, for another number of groups, or has invalid options; nothing is changed then.
@@ -58,15 +58,17 @@ class LRScheduler {
   enum class Moment { begin, step, arrive };
   /// Learning rate of a group, and momentum (the first beta, if there are betas) where a schedule changes that.
   struct Rates {
-    double lr;
-    std::optional<double> momentum = {};
+    double lr;                            ///< learning rate
+    std::optional<double> momentum = {};  ///< unless it is left alone
   };
   /// A part of the state: its name and where it stands. Without a place it marks the type.
   struct Field {
-    std::string name;
+    std::string name;  ///< its key
+    /// Where it stands.
     std::variant<std::monostate, double*, std::int64_t*, bool*, std::vector<double>*, std::vector<std::int64_t>*> place;
   };
 
+  /// Of a type (a literal), for an optimizer that outlives it.
   LRScheduler(const char* name, Optimizer& optimizer);
 
   /// For the end of constructors: refuses wrong options, then begins.
@@ -78,15 +80,19 @@ class LRScheduler {
   /// What is wrong with options and position.
   [[nodiscard]] virtual std::vector<std::string> problems() const;
 
+  /// The optimizer it refers to.
   [[nodiscard]] Optimizer& optimizer() const { return *optimizer_; }
+  /// Number of groups of the optimizer.
   [[nodiscard]] std::size_t group_count() const { return optimizer_->group_count(); }
   /// The learning rates that the schedule starts from.
   [[nodiscard]] double base_lr(std::size_t group) const { return base_lrs_[group]; }
   /// Replaces them, for later schedulers too.
   void set_base_lr(std::size_t group, double lr);
-  /// Whether the groups have a momentum or betas, and what would be wrong with such a value.
+  /// Whether the groups have a momentum or betas.
   [[nodiscard]] bool has_momentum() const;
+  /// What would be wrong with such a value.
   [[nodiscard]] std::vector<std::string> momentum_problems(std::size_t group, double momentum) const;
+  /// ValueError with all `problems()`, if there are any.
   void check() const;
 
  private:
@@ -113,8 +119,10 @@ class LRScheduler {
 /// A number for each group: one for all of them, or a list with one for each.
 class PerGroup {
  public:
+  /// One for all groups.
   PerGroup(double value) : values_{value} {}  // NOLINT(google-explicit-constructor)
   PerGroup(std::initializer_list<double> values) : PerGroup(std::vector<double>(values)) {}  ///< One for each group.
+  /// One for each group.
   PerGroup(std::vector<double> values)
       : values_(std::move(values)), is_list_(true) {}  // NOLINT(google-explicit-constructor)
 
@@ -237,12 +245,12 @@ enum class AnnealStrategy { cos, linear };
 /// Options of `OneCycleLR`, in PyTorch's order. Either `total_steps` or both `epochs` and `steps_per_epoch` are needed;
 /// if `total_steps` is there, the others are not looked at.
 struct OneCycleLROptions {
-  PerGroup max_lr;                                   ///< highest learning rate, >= 0
-  std::optional<std::int64_t> total_steps = {};      ///< steps in the cycle, > 0
-  std::optional<std::int64_t> epochs = {};           ///< > 0
-  std::optional<std::int64_t> steps_per_epoch = {};  ///< > 0
-  double pct_start = 0.3;                            ///< share of the steps on the way up, in [0, 1]
-  AnnealStrategy anneal_strategy = AnnealStrategy::cos;
+  PerGroup max_lr;                                       ///< highest learning rate, >= 0
+  std::optional<std::int64_t> total_steps = {};          ///< steps in the cycle, > 0
+  std::optional<std::int64_t> epochs = {};               ///< > 0
+  std::optional<std::int64_t> steps_per_epoch = {};      ///< > 0
+  double pct_start = 0.3;                                ///< share of the steps on the way up, in [0, 1]
+  AnnealStrategy anneal_strategy = AnnealStrategy::cos;  ///< the curve of each phase
   bool cycle_momentum = true;     ///< moves momentum, or the first beta, against the learning rate
   PerGroup base_momentum = 0.85;  ///< at the highest learning rate
   PerGroup max_momentum = 0.95;   ///< at the start and the end
@@ -287,7 +295,7 @@ enum class ThresholdMode { rel, abs };
 
 /// Options of `ReduceLROnPlateau`, in PyTorch's order.
 struct ReduceLROnPlateauOptions {
-  PlateauMode mode = PlateauMode::min;
+  PlateauMode mode = PlateauMode::min;                ///< whether the metric is to fall or to rise
   double factor = 0.1;                                ///< in [0, 1)
   std::int64_t patience = 10;                         ///< so many epochs without progress are let pass, >= 0
   double threshold = 1e-4;                            ///< less than this is no progress
