@@ -25,7 +25,9 @@ namespace embergrad {
 /// While one lives, ops of this thread are not recorded (`torch.no_grad()`).
 class NoGrad {
  public:
+  /// Recording stops here …
   NoGrad();
+  /// … and goes on here, if it was on before.
   ~NoGrad();
   NoGrad(const NoGrad&) = delete;
   NoGrad& operator=(const NoGrad&) = delete;
@@ -49,7 +51,9 @@ decltype(auto) no_grad(Body&& body) {
 /// result once more: for looking into a problem.
 class DetectAnomaly {
  public:
+  /// Watching starts here …
   DetectAnomaly();
+  /// … and ends here, unless it was on before.
   ~DetectAnomaly();
   DetectAnomaly(const DetectAnomaly&) = delete;
   DetectAnomaly& operator=(const DetectAnomaly&) = delete;
@@ -70,7 +74,9 @@ decltype(auto) detect_anomaly(Body&& body) {
 /// Names one input of `record` without copying its handle.
 class TensorRef {
  public:
+  /// Of a tensor that outlives the call of `record`.
   TensorRef(const Tensor& tensor) : tensor_(&tensor) {}  // NOLINT(google-explicit-constructor)
+  /// The tensor.
   [[nodiscard]] const Tensor& get() const { return *tensor_; }
 
  private:
@@ -81,7 +87,9 @@ class TensorRef {
 /// place since.
 class Saved {
  public:
+  /// Nothing: for an optional argument that was not given.
   Saved() = default;
+  /// Of any tensor, the op's output included. Undefined stays undefined.
   explicit Saved(const Tensor& tensor);
   /// The same, cheaper, for an input of the op: keeps the handle itself. Never for its output, which owns the node that
   /// owns the closure.
@@ -96,6 +104,7 @@ class Saved {
     if (tensor_.defined() && tensor_.version() != version_) throw_changed();
     return tensor_;
   }
+  /// False for an argument that was not given.
   [[nodiscard]] bool defined() const { return tensor_.defined(); }
 
  private:
@@ -107,9 +116,11 @@ class Saved {
 /// Where a backward closure finds the gradients that flow into its outputs.
 class OutputGradients {
  public:
+  /// For the tape: one gradient per output.
   explicit OutputGradients(std::span<const Tensor> gradients) : gradients_(gradients) {}
   /// The gradient of output i; undefined if nothing flowed there, which counts as zero.
   [[nodiscard]] const Tensor& operator[](std::size_t i) const { return gradients_[i]; }
+  /// Number of outputs.
   [[nodiscard]] std::size_t size() const { return gradients_.size(); }
 
  private:
@@ -119,12 +130,15 @@ class OutputGradients {
 /// Where a backward closure leaves the gradients of its inputs.
 class InputGradients {
  public:
+  /// For the tape: the inputs of a recorded op.
   explicit InputGradients(detail::Node& node) : node_(node) {}
   /// True if input i wants a gradient: what isn't wanted needn't be computed.
   [[nodiscard]] bool wants(std::size_t i) const;
+  /// @{
   /// Adds to the gradient of input i; ignored if it isn't wanted. ShapeError if it doesn't fit the input.
   void add(std::size_t i, Gradient gradient);
   void add(std::size_t i, Tensor gradient);
+  /// @}
 
  private:
   detail::Node& node_;
@@ -222,6 +236,7 @@ Tensor record(const char* op, Tensor output, std::initializer_list<TensorRef> in
                      std::forward<Backward>(backward));
   return output;
 }
+/// The same for inputs whose number is known at run time.
 template <class Backward>
 Tensor record(const char* op, Tensor output, std::span<const TensorRef> inputs, Backward&& backward) {
   detail::record_all(op, std::span(&output, 1), inputs, std::forward<Backward>(backward));

@@ -19,9 +19,13 @@ class Device {
   /// GPU number `index`. Naming it needs no GPU; putting a tensor there does (DeviceError).
   [[nodiscard]] static constexpr Device cuda(int index = 0) { return Device(Kind::cuda, index); }
 
+  /// What kind of processor it is.
   [[nodiscard]] constexpr Kind kind() const { return kind_; }
+  /// Which of its kind; 0 for the host.
   [[nodiscard]] constexpr int index() const { return index_; }
+  /// True for the host.
   [[nodiscard]] constexpr bool is_cpu() const { return kind_ == Kind::cpu; }
+  /// True for a GPU.
   [[nodiscard]] constexpr bool is_cuda() const { return kind_ == Kind::cuda; }
   /// "cpu" or "cuda:0".
   [[nodiscard]] std::string to_string() const;

@@ -13,12 +13,12 @@ enum class DType : std::uint8_t { float32, float64, float16, bfloat16, int32, in
 
 /// IEEE half precision, storage only.
 struct Float16 {
-  std::uint16_t bits;
+  std::uint16_t bits;  ///< sign, 5 bits of exponent, 10 of fraction
 };
 
 /// bfloat16 (the upper half of a float32), storage only.
 struct BFloat16 {
-  std::uint16_t bits;
+  std::uint16_t bits;  ///< sign, 8 bits of exponent, 7 of fraction
 };
 
 /// Bytes of one element.
@@ -62,6 +62,7 @@ struct BFloat16 {
 /// True for int32 and int64.
 [[nodiscard]] constexpr bool is_integer(DType dtype) { return dtype >= DType::int32; }
 
+/// @{
 /// The DType of a C++ type; does not compile for types that tensors can't hold.
 template <class T>
 inline constexpr DType dtype_of = T::not_an_element_type;
@@ -79,5 +80,6 @@ template <>
 inline constexpr DType dtype_of<std::int64_t> = DType::int64;
 template <>
 inline constexpr DType dtype_of<long long> = DType::int64;
+/// @}
 
 }  // namespace embergrad

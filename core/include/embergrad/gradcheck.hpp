@@ -16,7 +16,7 @@ namespace embergrad {
 struct GradcheckOptions {
   double eps = 1e-6;   ///< step of the central difference
   double atol = 1e-6;  ///< |analytical - numerical| <= atol + rtol · |numerical|
-  double rtol = 1e-4;
+  double rtol = 1e-4;  ///< see atol
   /// Per input, or fewer: elements where the analytical gradient differs by design (a padding row) are those where the
   /// mask is 0; they are not compared. Undefined: all are. A mask has its input's shape, any dtype.
   std::vector<Tensor> masks = {};
@@ -29,8 +29,9 @@ struct GradcheckOptions {
 
 /// What `gradcheck` found.
 struct GradcheckResult {
-  bool ok = true;
+  bool ok = true;            ///< whether all gradients agree
   std::string message = {};  ///< the first place that disagrees, with both numbers
+  /// `ok`
   explicit operator bool() const { return ok; }
 };
 

@@ -19,9 +19,11 @@
 namespace embergrad {
 
 // --- arithmetic: NumPy broadcasting, PyTorch's type promotion ------------------------------------------------------
-// Integer tensors keep their type under add, sub, mul and neg; div of integers gives float32. ShapeError names both
-// shapes where they don't broadcast. The gradient of a broadcast input is summed back to its shape.
 
+/// @{
+/// input + other, input - other, input · other, input / other, elementwise. The two broadcast as in NumPy and are
+/// promoted as in PyTorch: integer tensors keep their type, but `div` of integers gives float32. ShapeError names both
+/// shapes where they don't broadcast. The gradient of a broadcast input is summed back to its shape.
 [[nodiscard]] Tensor add(const Tensor& input, const Tensor& other);
 [[nodiscard]] Tensor sub(const Tensor& input, const Tensor& other);
 [[nodiscard]] Tensor mul(const Tensor& input, const Tensor& other);
@@ -30,11 +32,14 @@ namespace embergrad {
 [[nodiscard]] Tensor sub(const Tensor& input, Scalar other);
 [[nodiscard]] Tensor mul(const Tensor& input, Scalar other);
 [[nodiscard]] Tensor div(const Tensor& input, Scalar other);
+/// @}
 /// other - input
 [[nodiscard]] Tensor rsub(const Tensor& input, Scalar other);
 /// other / input
 [[nodiscard]] Tensor rdiv(const Tensor& input, Scalar other);
 
+/// @{
+/// `add`, `sub`, `mul` and `div` (`rsub` and `rdiv`) as operators.
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
 inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
@@ -47,13 +52,16 @@ inline Tensor operator+(Scalar a, const Tensor& b) { return add(b, a); }
 inline Tensor operator-(Scalar a, const Tensor& b) { return rsub(b, a); }
 inline Tensor operator*(Scalar a, const Tensor& b) { return mul(b, a); }
 inline Tensor operator/(Scalar a, const Tensor& b) { return rdiv(b, a); }
+/// @}
 
+/// @{
 /// input^exponent elementwise. Integers stay integers under an integer exponent, wrapping around; a negative exponent
 /// of integers is a ValueError as a scalar, and in a tensor gives 0 but for ±1. The gradient by input is 0 where the
 /// exponent is 0, the one by exponent 0 where input is 0 and the exponent is not negative. (`torch.pow`)
 [[nodiscard]] Tensor pow(const Tensor& input, Scalar exponent);
 [[nodiscard]] Tensor pow(const Tensor& input, const Tensor& exponent);
 [[nodiscard]] Tensor pow(Scalar base, const Tensor& exponent);
+/// @}
 
 /// The larger of two, elementwise; NaN where one is. The gradient goes to the one that was taken, half to each of
 /// equals. (`torch.maximum`)
@@ -63,14 +71,18 @@ inline Tensor operator/(Scalar a, const Tensor& b) { return rdiv(b, a); }
 
 // --- elementwise. Integers become float32, except under neg, relu, square and abs; logsigmoid refuses them. --------
 
+/// @{
+/// -x
 [[nodiscard]] Tensor neg(const Tensor& input);
 inline Tensor operator-(const Tensor& a) { return neg(a); }
+/// @}
 /// e^x
 [[nodiscard]] Tensor exp(const Tensor& input);
 /// Natural logarithm.
 [[nodiscard]] Tensor log(const Tensor& input);
 /// 1 / (1 + e^-x)
 [[nodiscard]] Tensor sigmoid(const Tensor& input);
+/// Hyperbolic tangent.
 [[nodiscard]] Tensor tanh(const Tensor& input);
 /// max(x, 0), with gradient 0 at 0; NaN stays NaN.
 [[nodiscard]] Tensor relu(const Tensor& input);
@@ -97,6 +109,7 @@ struct ClampOptions {
 
 // --- masks: tensors of int32 or int64, in which every number but 0 is true ------------------------------------------
 
+/// @{
 /// Comparisons, elementwise, as int32: 1 where it holds, else 0 (tensors have no truth values of their own). They
 /// broadcast and promote as arithmetic does; NaN equals nothing. Not on the tape.
 [[nodiscard]] Tensor eq(const Tensor& input, const Tensor& other);
@@ -111,12 +124,15 @@ struct ClampOptions {
 [[nodiscard]] Tensor le(const Tensor& input, Scalar other);
 [[nodiscard]] Tensor gt(const Tensor& input, Scalar other);
 [[nodiscard]] Tensor ge(const Tensor& input, Scalar other);
+/// @}
 
+/// @{
 /// input where condition is not 0, else other. All three broadcast; input and other are promoted. condition: int32 or
 /// int64. (`torch.where`)
 [[nodiscard]] Tensor where(const Tensor& condition, const Tensor& input, const Tensor& other);
 [[nodiscard]] Tensor where(const Tensor& condition, const Tensor& input, Scalar other);
 [[nodiscard]] Tensor where(const Tensor& condition, Scalar input, const Tensor& other);
+/// @}
 /// int64 of two integers, else float32.
 [[nodiscard]] Tensor where(const Tensor& condition, Scalar input, Scalar other);
 /// input with `value` where mask is not 0; the two broadcast. The result has input's type, to which the value is
@@ -133,6 +149,7 @@ struct ClampOptions {
 [[nodiscard]] Tensor sum(const Tensor& input, const Dims& dims, bool keepdim = false);
 /// Mean of all elements; NaN of none. Floating types only.
 [[nodiscard]] Tensor mean(const Tensor& input);
+/// Mean over some dimensions (an empty list means all); NaN where they are empty. Floating types only.
 [[nodiscard]] Tensor mean(const Tensor& input, const Dims& dims, bool keepdim = false);
 /// log Σ e^x over some dimensions (an empty list means all), safe for large and infinite numbers; -inf of none.
 /// Integers become float32. (`torch.logsumexp`)
@@ -212,12 +229,16 @@ requires std::is_integral_v<T>
 [[nodiscard]] Tensor transpose(const Tensor& input, int dim0, int dim1);
 /// Elements start … start+length-1 of a dimension. Along dimension 0 a view, else a copy.
 [[nodiscard]] Tensor narrow(const Tensor& input, int dim, std::int64_t start, std::int64_t length);
+/// @{
 /// Joins tensors along a dimension; dtypes are promoted. Shapes agree off `dim`; an empty 1-D tensor is skipped.
 [[nodiscard]] Tensor cat(std::span<const Tensor> tensors, int dim = 0);
 [[nodiscard]] Tensor cat(std::initializer_list<Tensor> tensors, int dim = 0);
+/// @}
+/// @{
 /// Joins tensors of one shape along a new dimension.
 [[nodiscard]] Tensor stack(std::span<const Tensor> tensors, int dim = 0);
 [[nodiscard]] Tensor stack(std::initializer_list<Tensor> tensors, int dim = 0);
+/// @}
 /// input[index]: slices of the leading dimension. index: integers of any shape -> index.shape + input.shape[1:].
 /// IndexError names the first index that is out of range; negative ones are.
 [[nodiscard]] Tensor gather_rows(const Tensor& input, const Tensor& index);
@@ -310,11 +331,11 @@ struct DropoutOptions {
 
 /// Options of `lstm`; sizes follow from the parameters.
 struct LstmOptions {
-  std::int64_t num_layers = 1;
-  bool bias = true;
-  bool batch_first = false;
-  double dropout = 0.0;  ///< between layers, in training
-  bool bidirectional = false;
+  std::int64_t num_layers = 1;     ///< each but the first reads the one below
+  bool bias = true;                ///< whether the parameters hold bias_ih and bias_hh
+  bool batch_first = false;        ///< input and output are (B, T, …); states never are
+  double dropout = 0.0;            ///< between layers, in training
+  bool bidirectional = false;      ///< a second direction runs from the end; its output stands behind the first's
   bool training = false;           ///< whether dropout acts
   bool enforce_sorted = false;     ///< with lengths: refuse lengths that are not falling
   Generator* generator = nullptr;  ///< for dropout; default: default_generator()
@@ -322,15 +343,15 @@ struct LstmOptions {
 
 /// Hidden and cell state, (layers · directions, batch, P) and (layers · directions, batch, H); undefined means zeros.
 struct LstmState {
-  Tensor h;
-  Tensor c;
+  Tensor h;  ///< hidden state
+  Tensor c;  ///< cell state
 };
 
 /// What `lstm` gives: the last layer's states at every step, and every layer's last states.
 struct LstmResult {
-  Tensor output;
-  Tensor h_n;
-  Tensor c_n;
+  Tensor output;  ///< (T, B, directions · P), as the input batch first or without batch
+  Tensor h_n;     ///< (layers · directions, B, P)
+  Tensor c_n;     ///< (layers · directions, B, H)
 };
 
 /// Long short-term memory (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000) as `torch.nn.LSTM` computes

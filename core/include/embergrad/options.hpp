@@ -12,13 +12,15 @@ namespace embergrad {
 template <class T>
 class Required {
  public:
-  constexpr Required(T value)        ///< `.size = 3`
+  /// Of its value.
+  constexpr Required(T value)
       : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor): `.size = 3` must work
   /// A size is not given as 2.5.
   template <std::floating_point Number>
   requires std::integral<T> Required(Number)
   = delete;
-  constexpr operator const T&() const { return value_; }  ///< What was given. NOLINT(google-explicit-constructor)
+  /// Its value.
+  constexpr operator const T&() const { return value_; }  // NOLINT(google-explicit-constructor)
 
  private:
   T value_;

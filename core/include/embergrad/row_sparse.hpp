@@ -32,7 +32,9 @@ class RowSparse {
   [[nodiscard]] std::int64_t dim() const;
   /// Number of rows held.
   [[nodiscard]] std::int64_t count() const;
+  /// Element type of the values.
   [[nodiscard]] DType dtype() const;
+  /// Where indices and values are.
   [[nodiscard]] Device device() const;
   /// int64 (count): ascending, without duplicates.
   [[nodiscard]] const Tensor& indices() const;
@@ -61,13 +63,17 @@ class Gradient {
  public:
   /// No gradient.
   Gradient() = default;
+  /// A dense gradient; none, if the tensor is undefined.
   Gradient(Tensor dense) : dense_(std::move(dense)) {}  // NOLINT: a gradient is one
-  Gradient(RowSparse rows);                             // NOLINT: or the other
+  /// A sparse gradient.
+  Gradient(RowSparse rows);  // NOLINT: or the other
   /// A dense gradient that is given as rows: what a table gets that is not `sparse`. It becomes dense where it
   /// arrives, and the table remembers which rows were touched, so that dropping it costs what was touched.
   [[nodiscard]] static Gradient dense_rows(RowSparse rows);
 
+  /// False if there is no gradient.
   [[nodiscard]] bool defined() const { return dense_.defined() || rows_ != nullptr; }
+  /// True if `rows()` gives it, false if `dense()` does.
   [[nodiscard]] bool is_sparse() const { return rows_ != nullptr && !densify_; }
   /// The dense gradient. ValueError if there is none, or if it is sparse (`to_dense()` converts).
   [[nodiscard]] const Tensor& dense() const;
@@ -90,8 +96,10 @@ class Gradient {
   bool densify_ = false;
 };
 
+/// @{
 /// "undefined", the tensor, or the row numbers and values.
 std::ostream& operator<<(std::ostream& out, const Gradient& gradient);
 std::ostream& operator<<(std::ostream& out, const RowSparse& rows);
+/// @}
 
 }  // namespace embergrad

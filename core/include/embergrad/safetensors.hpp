@@ -16,16 +16,22 @@ namespace embergrad {
 /// Named tensors, in the order they were put in.
 class StateDict {
  public:
+  /// A name and its tensor.
   using Entry = std::pair<std::string, Tensor>;
 
   /// Adds a tensor or replaces the one of that name.
   void set(std::string name, Tensor tensor);
   /// The tensor of that name. ValueError if there is none.
   [[nodiscard]] const Tensor& at(std::string_view name) const;
+  /// True if there is a tensor of that name.
   [[nodiscard]] bool contains(std::string_view name) const;
+  /// Number of tensors.
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
+  /// @{
+  /// Walks the entries: `for (const auto& [name, tensor] : state)`.
   [[nodiscard]] auto begin() const { return entries_.begin(); }
   [[nodiscard]] auto end() const { return entries_.end(); }
+  /// @}
 
  private:
   std::vector<Entry> entries_;
@@ -43,8 +49,8 @@ void save(const std::string& path, const StateDict& tensors, const Metadata& met
 
 /// What `load` gives.
 struct Loaded {
-  StateDict tensors;
-  Metadata metadata;
+  StateDict tensors;  ///< in the order of the file's header
+  Metadata metadata;  ///< the file's `__metadata__`
 };
 
 /// Reads a safetensors file onto the CPU. Tied tensors share storage again. FormatError names what is wrong with the

@@ -91,8 +91,8 @@ struct TensorState : Shared {
 
 /// Element type and place of a new tensor.
 struct TensorOptions {
-  DType dtype = DType::float32;
-  Device device = {};
+  DType dtype = DType::float32;  ///< element type
+  Device device = {};            ///< where the elements are
 };
 
 /// A number given where a tensor could stand. Integers keep integer tensors integer; floating ones make them float32.
@@ -131,7 +131,9 @@ class Tensor {
   /// The undefined tensor: what an optional argument is when it is not given.
   Tensor() = default;
 
+  /// False for the undefined tensor; all else that is asked of it is a ValueError.
   [[nodiscard]] bool defined() const { return static_cast<bool>(state_); }
+  /// The extents.
   [[nodiscard]] const Shape& shape() const { return checked().shape; }
   /// Number of dimensions.
   [[nodiscard]] int dim() const { return shape().rank(); }
@@ -139,7 +141,9 @@ class Tensor {
   [[nodiscard]] std::int64_t size(int dim) const;
   /// Number of elements.
   [[nodiscard]] std::int64_t numel() const { return checked().numel; }
+  /// Element type.
   [[nodiscard]] DType dtype() const { return checked().dtype; }
+  /// Where the elements are.
   [[nodiscard]] Device device() const { return checked().device; }
   /// dtype and device, for a new tensor like this one.
   [[nodiscard]] TensorOptions options() const { return {dtype(), device()}; }
@@ -197,6 +201,7 @@ class Tensor {
   [[nodiscard]] Tensor to(Device device) const;
 
   // --- tape (see autograd.hpp)
+  /// True if ops on this tensor are recorded: a leaf that was marked, or what was computed from one.
   [[nodiscard]] bool requires_grad() const { return checked().requires_grad; }
   /// Marks a leaf as wanting a gradient. DTypeError for integers, ValueError for results of ops.
   Tensor& set_requires_grad(bool requires_grad = true);
@@ -208,21 +213,29 @@ class Tensor {
   void set_grad(Gradient gradient);
   /// Drops the gradient (`zero_grad(set_to_none=True)`).
   void zero_grad();
+  /// @{
   /// Runs the tape back from this tensor; `gradient` has its shape (default: 1, for one element).
   void backward() const;
   void backward(const Tensor& gradient) const;
+  /// @}
 
   // --- the most common ops as members; all others are functions in ops.hpp
+  /// The same elements under another shape; one extent may be -1. A view.
   [[nodiscard]] Tensor reshape(const Shape& shape) const;
   /// The same as reshape: tensors are contiguous, so a reshape is always a view.
   [[nodiscard]] Tensor view(const Shape& shape) const { return reshape(shape); }
+  /// Two dimensions swapped. A copy.
   [[nodiscard]] Tensor transpose(int dim0, int dim1) const;
+  /// Sum of all elements, rank 0.
   [[nodiscard]] Tensor sum() const;
+  /// Mean of all elements, rank 0.
   [[nodiscard]] Tensor mean() const;
 
   /// For the library and for own ops: the shared state.
   [[nodiscard]] detail::TensorState* state() const { return state_.get(); }
+  /// A handle to a state, for the library.
   explicit Tensor(detail::Ref<detail::TensorState> state) : state_(std::move(state)) {}
+  /// The owning pointer to the state.
   [[nodiscard]] const detail::Ref<detail::TensorState>& state_ref() const { return state_; }
 
  private:
@@ -253,13 +266,18 @@ std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 
 /// Uninitialised elements.
 [[nodiscard]] Tensor empty(const Shape& shape, TensorOptions options = {});
+/// Every element 0.
 [[nodiscard]] Tensor zeros(const Shape& shape, TensorOptions options = {});
+/// Every element 1.
 [[nodiscard]] Tensor ones(const Shape& shape, TensorOptions options = {});
+/// Every element `value`, converted.
 [[nodiscard]] Tensor full(const Shape& shape, Scalar value, TensorOptions options = {});
+/// Zeros of the same shape, dtype and device.
 [[nodiscard]] Tensor zeros_like(const Tensor& like);
 /// start, start + step, … below end (above, for a negative step). int64 unless options say otherwise; integers are
 /// exact. ValueError for a step of 0, a number that is not finite, or more elements than can be counted.
 [[nodiscard]] Tensor arange(Scalar start, Scalar end, Scalar step = 1, TensorOptions options = {DType::int64, {}});
+/// 0 … end - 1, int64.
 [[nodiscard]] Tensor arange(std::int64_t end);
 /// Uniform on [0, 1), 24 (float32) or 53 (float64) random bits.
 [[nodiscard]] Tensor rand(const Shape& shape, TensorOptions options = {}, Generator& generator = default_generator());
@@ -346,6 +364,7 @@ template <class T>
 [[nodiscard]] Tensor tensor(const std::vector<T>& values, const Shape& shape, Device device = {}) {
   return tensor(std::span<const T>(values), shape, device);
 }
+/// The same, with one dimension.
 template <class T>
 [[nodiscard]] Tensor tensor(const std::vector<T>& values) {
   return tensor(std::span<const T>(values), {static_cast<std::int64_t>(values.size())});
@@ -361,9 +380,11 @@ void adopt(const Tensor& leaf, const Tensor& source);
 [[nodiscard]] std::span<const std::int64_t> frozen_rows(const Tensor& table);
 }  // namespace detail
 
+/// @cond
 extern template std::vector<float> Tensor::to_vector<float>() const;
 extern template std::vector<double> Tensor::to_vector<double>() const;
 extern template std::vector<std::int32_t> Tensor::to_vector<std::int32_t>() const;
 extern template std::vector<std::int64_t> Tensor::to_vector<std::int64_t>() const;
+/// @endcond
 
 }  // namespace embergrad

@@ -20,11 +20,15 @@ class Dropout : public Module {
  public:
   /// ValueError unless p is in [0, 1].
   explicit Dropout(const DropoutOptions& options);
+  /// `Dropout(0.1)`
   explicit Dropout(double p = 0.5) : Dropout(DropoutOptions{.p = p}) {}
 
+  /// Floating, any shape -> the same shape. One tick of the generator in training.
   [[nodiscard]] Tensor operator()(const Tensor& input) const;
+  /// The same for the packed rows.
   [[nodiscard]] PackedSequence operator()(const PackedSequence& input) const;
 
+  /// Share of elements set to zero.
   [[nodiscard]] double p() const { return p_; }
 
   void members(Visitor&) override {}

@@ -21,8 +21,8 @@ struct EmbeddingOptions {
   std::optional<std::int64_t> padding_idx = {};
   bool sparse = false;  ///< must be false: row-sparse gradients are not supported
   Tensor weight = {};   ///< the table to start from, not copied (PyTorch's `_weight`); its dtype and device win
-  Device device = {};
-  DType dtype = DType::float32;
+  Device device = {};   ///< of the table
+  DType dtype = DType::float32;  ///< of the table
 };
 
 /// Options of `Embedding::from_pretrained`, in PyTorch's order.
@@ -41,6 +41,7 @@ class Embedding : public Module {
   /// ValueError for a negative size or for sparse, IndexError for a padding_idx outside the table, ShapeError for a
   /// weight of another shape, DTypeError if it is not floating.
   explicit Embedding(const EmbeddingOptions& options, Generator& generator = default_generator());
+  /// The short form: `Embedding(10, 3)`.
   Embedding(std::int64_t num_embeddings, std::int64_t embedding_dim, Generator& generator = default_generator())
       : Embedding(EmbeddingOptions{.num_embeddings = num_embeddings, .embedding_dim = embedding_dim}, generator) {}
 
@@ -57,7 +58,9 @@ class Embedding : public Module {
   /// Draws the table anew from N(0, 1), then zeroes the padding row.
   void reset_parameters(Generator& generator = default_generator());
 
+  /// Rows of the table.
   [[nodiscard]] std::int64_t num_embeddings() const { return weight.size(0); }
+  /// Width of a row.
   [[nodiscard]] std::int64_t embedding_dim() const { return weight.size(1); }
   /// The padding row, counted from the front.
   [[nodiscard]] const std::optional<std::int64_t>& padding_idx() const { return padding_idx_; }

@@ -28,7 +28,9 @@ void uniform(Tensor tensor, double a = 0, double b = 1, Generator& generator = d
 void normal(Tensor tensor, double mean = 0, double std = 1, Generator& generator = default_generator());
 /// Every element the same.
 void constant(Tensor tensor, double value);
+/// Every element 0.
 void zeros(Tensor tensor);
+/// Every element 1.
 void ones(Tensor tensor);
 
 // For the rest, the tensor has at least two dimensions (ShapeError), (out, in, receptive field …):

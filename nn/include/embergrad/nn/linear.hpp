@@ -13,11 +13,11 @@ namespace embergrad::nn {
 
 /// Options of `Linear`, in PyTorch's order.
 struct LinearOptions {
-  Required<std::int64_t> in_features;
-  Required<std::int64_t> out_features;
-  bool bias = true;
-  Device device = {};
-  DType dtype = DType::float32;
+  Required<std::int64_t> in_features;   ///< last extent of the input
+  Required<std::int64_t> out_features;  ///< last extent of the output
+  bool bias = true;                     ///< whether a bias is added
+  Device device = {};                   ///< of the parameters
+  DType dtype = DType::float32;         ///< of the parameters, floating
 };
 
 /// x · weightᵀ + bias (`torch.nn.Linear`). Parameters: weight (out, in) and bias (out), both from U(-1/√in, 1/√in),
@@ -26,6 +26,7 @@ class Linear : public Module {
  public:
   /// ValueError for a negative size, DTypeError if dtype is not floating.
   explicit Linear(const LinearOptions& options, Generator& generator = default_generator());
+  /// The short form: `Linear(20, 30)`.
   Linear(std::int64_t in_features, std::int64_t out_features, bool with_bias = true,
          Generator& generator = default_generator())
       : Linear(LinearOptions{.in_features = in_features, .out_features = out_features, .bias = with_bias}, generator) {}
@@ -38,7 +39,9 @@ class Linear : public Module {
   /// Draws both anew.
   void reset_parameters(Generator& generator = default_generator());
 
+  /// Last extent of the input.
   [[nodiscard]] std::int64_t in_features() const { return weight.size(1); }
+  /// Last extent of the output.
   [[nodiscard]] std::int64_t out_features() const { return weight.size(0); }
 
   void members(Visitor& visit) override {
@@ -47,8 +50,8 @@ class Linear : public Module {
   }
   [[nodiscard]] std::string describe() const override;
 
-  Tensor weight;
-  Tensor bias;  ///< undefined without bias
+  Tensor weight;  ///< (out, in)
+  Tensor bias;    ///< (out); undefined without bias
 };
 
 }  // namespace embergrad::nn

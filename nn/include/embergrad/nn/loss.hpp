@@ -37,8 +37,8 @@ using embergrad::nll_loss;
 
 /// How many targets were hit.
 struct Accuracy {
-  std::int64_t correct = 0;
-  std::int64_t total = 0;
+  std::int64_t correct = 0;  ///< targets that were hit
+  std::int64_t total = 0;    ///< targets that counted
   /// correct / total; 0 of nothing.
   [[nodiscard]] double value() const {
     return total == 0 ? 0 : static_cast<double>(correct) / static_cast<double>(total);

@@ -17,16 +17,16 @@ namespace embergrad::nn {
 
 /// Options of `LSTM`, in PyTorch's order.
 struct LSTMOptions {
-  Required<std::int64_t> input_size;
+  Required<std::int64_t> input_size;   ///< I: last extent of the input
   Required<std::int64_t> hidden_size;  ///< H
-  std::int64_t num_layers = 1;
-  bool bias = true;
-  bool batch_first = false;  ///< input and output are (B, T, …); states never are
-  double dropout = 0.0;      ///< between layers, in training; in [0, 1], and 0 with a single layer
-  bool bidirectional = false;
-  std::int64_t proj_size = 0;  ///< size P of the projected hidden state, below H; 0: not projected, P = H
-  Device device = {};
-  DType dtype = DType::float32;
+  std::int64_t num_layers = 1;         ///< each but the first reads the one below
+  bool bias = true;                    ///< whether there are bias_ih and bias_hh
+  bool batch_first = false;            ///< input and output are (B, T, …); states never are
+  double dropout = 0.0;                ///< between layers, in training; in [0, 1], and 0 with a single layer
+  bool bidirectional = false;          ///< a second direction runs from the end; its output stands behind the first's
+  std::int64_t proj_size = 0;          ///< size P of the projected hidden state, below H; 0: not projected, P = H
+  Device device = {};                  ///< of the parameters
+  DType dtype = DType::float32;        ///< of the parameters, floating
 };
 
 /// What `LSTM` gives for packed input. h_n and c_n are in the user's order of sequences.
@@ -50,6 +50,7 @@ class LSTM : public Module {
   /// ValueError for sizes below 1, a proj_size outside [0, hidden_size), a dropout outside [0, 1], or dropout with a
   /// single layer, where PyTorch only warns that it does nothing.
   explicit LSTM(const LSTMOptions& options, Generator& generator = default_generator());
+  /// The short form: `LSTM(10, 20, 2)`.
   LSTM(std::int64_t input_size, std::int64_t hidden_size, std::int64_t num_layers = 1,
        Generator& generator = default_generator())
       : LSTM(LSTMOptions{.input_size = input_size, .hidden_size = hidden_size, .num_layers = num_layers}, generator) {}
@@ -70,11 +71,14 @@ class LSTM : public Module {
   /// A parameter by its name, such as `weight_ih_l0`; assign to it to tie it. ValueError if there is none.
   [[nodiscard]] Tensor& parameter(std::string_view name);
 
+  /// @{
+  /// What the options said.
   [[nodiscard]] std::int64_t input_size() const { return input_size_; }
   [[nodiscard]] std::int64_t hidden_size() const { return hidden_size_; }
   [[nodiscard]] std::int64_t num_layers() const { return options_.num_layers; }
   [[nodiscard]] bool bidirectional() const { return options_.bidirectional; }
   [[nodiscard]] std::int64_t proj_size() const { return proj_size_; }
+  /// @}
 
   void members(Visitor& visit) override;
   [[nodiscard]] std::string describe() const override;

@@ -150,6 +150,7 @@ class Module {
   Module& train(bool mode = true);
   /// `train(false)`
   Module& eval() { return train(false); }
+  /// True in training, as a new module is; false after `eval()`.
   [[nodiscard]] bool is_training() const { return training_; }
   /// Drops the gradients of all parameters.
   void zero_grad();
@@ -177,7 +178,7 @@ class Module {
 };
 
 /// The module and all inside, one line each:
-/// @code
+/// @code{.txt}
 /// LstmTagger(
 ///   (word_embeddings): Embedding(10000, 64, padding_idx=0)
 ///   (lstm): LSTM(64, 128, bidirectional=True)

@@ -18,8 +18,11 @@ namespace embergrad::nn {
 /// functions: a span or vector is not copied.
 class Lengths {
  public:
-  Lengths(std::span<const std::int64_t> lengths) : view_(lengths) {}     // NOLINT(google-explicit-constructor)
+  /// Views that outlive this object.
+  Lengths(std::span<const std::int64_t> lengths) : view_(lengths) {}  // NOLINT(google-explicit-constructor)
+  /// The same.
   Lengths(const std::vector<std::int64_t>& lengths) : view_(lengths) {}  // NOLINT(google-explicit-constructor)
+  /// `{3, 5, 2}`, copied.
   Lengths(std::initializer_list<std::int64_t> lengths) : own_(lengths), view_(own_) {}
   /// DTypeError unless int32 or int64, ShapeError unless of rank 1.
   Lengths(const Tensor& lengths);  // NOLINT(google-explicit-constructor)
@@ -29,6 +32,7 @@ class Lengths {
   Lengths(Lengths&&) = delete;
   Lengths& operator=(Lengths&&) = delete;
 
+  /// The lengths.
   [[nodiscard]] std::span<const std::int64_t> values() const { return view_; }
 
  private:
@@ -39,7 +43,7 @@ class Lengths {
 /// A batch of sequences of different lengths, packed by step: the first step of every sequence, then the second step of
 /// those that have one, and so on, longest sequence first. Lengths in any order, zero included; sequences of one length
 /// keep their order. What layers take and give instead of padded tensors; a shared handle, as Tensor is.
-/// @code
+/// @code{.txt}
 /// lengths 2, 3:  a0 a1 / b0 b1 b2   ->   values b0 a0 b1 a1 b2,  batch_sizes 2 2 1,  order 1 0
 /// @endcode
 class PackedSequence {
@@ -47,6 +51,7 @@ class PackedSequence {
   /// No sequences and no tensor.
   PackedSequence() = default;
 
+  /// False for one made by the default constructor.
   [[nodiscard]] bool defined() const { return layout_ != nullptr; }
   /// The packed rows, (Σ lengths, …). ValueError if undefined, as for all below.
   [[nodiscard]] const Tensor& values() const;

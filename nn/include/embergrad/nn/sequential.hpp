@@ -33,16 +33,19 @@ concept Forwarded = requires(Layer& layer, const Tensor& x) {
 /// A copy shares the tensors, but has layers, and so training flags, of its own.
 class Sequential : public Module {
  public:
+  /// No layers: gives its input.
   Sequential() = default;
   /// Takes the layers over.
   template <class... Layers>
   requires(sizeof...(Layers) > 0 && (!std::same_as<Layers, Sequential> || ...)) explicit Sequential(Layers... layers) {
     (append(std::move(layers)), ...);
   }
+  /// Layers of its own on the same tensors.
   Sequential(const Sequential& other) : Module(other) {
     for (const auto& slot : other.slots_) slots_.push_back(slot->copy());
   }
   Sequential(Sequential&&) = default;
+  /// Takes the layers of `other`, or of its copy.
   Sequential& operator=(Sequential other) noexcept {
     Module::operator=(other);
     slots_ = std::move(other.slots_);
@@ -118,7 +121,9 @@ class Sequential : public Module {
 template <std::derived_from<Module> M>
 class ModuleList : public Module {
  public:
+  /// No modules.
   ModuleList() = default;
+  /// Takes the modules over.
   explicit ModuleList(std::vector<M> modules) : modules_(std::move(modules)) {}
 
   /// Adds a module at the end.
@@ -128,14 +133,22 @@ class ModuleList : public Module {
   M& emplace_back(Arguments&&... arguments) {
     return modules_.emplace_back(std::forward<Arguments>(arguments)...);
   }
+  /// Number of modules.
   [[nodiscard]] std::size_t size() const { return modules_.size(); }
+  /// True if there are none.
   [[nodiscard]] bool empty() const { return modules_.empty(); }
+  /// @{
+  /// Module i, in [0, size); not checked.
   [[nodiscard]] M& operator[](std::size_t i) { return modules_[i]; }
   [[nodiscard]] const M& operator[](std::size_t i) const { return modules_[i]; }
+  /// @}
+  /// @{
+  /// Walks the modules.
   [[nodiscard]] auto begin() { return modules_.begin(); }
   [[nodiscard]] auto end() { return modules_.end(); }
   [[nodiscard]] auto begin() const { return modules_.begin(); }
   [[nodiscard]] auto end() const { return modules_.end(); }
+  /// @}
 
   void members(Visitor& visit) override {
     for (std::size_t i = 0; i < modules_.size(); ++i) visit(std::to_string(i), modules_[i]);

@@ -10,28 +10,28 @@ namespace embergrad::optim {
 
 /// Decay of the two moments, each in [0, 1).
 struct Betas {
-  double beta1 = 0.9;
-  double beta2 = 0.999;
+  double beta1 = 0.9;    ///< of the gradient
+  double beta2 = 0.999;  ///< of its square
 };
 
 /// Options of `Adam`, in PyTorch's order. All finite.
 struct AdamOptions {
-  double lr = 1e-3;  ///< >= 0
-  Betas betas = {};
+  double lr = 1e-3;         ///< >= 0
+  Betas betas = {};         ///< each in [0, 1)
   double eps = 1e-8;        ///< >= 0
   double weight_decay = 0;  ///< >= 0; added to the gradient
   bool amsgrad = false;     ///< divide by the largest second moment so far
-  bool maximize = false;
+  bool maximize = false;    ///< go up the gradients
 };
 
 /// Options of `AdamW`, in PyTorch's order. All finite.
 struct AdamWOptions {
-  double lr = 1e-3;  ///< >= 0
-  Betas betas = {};
+  double lr = 1e-3;            ///< >= 0
+  Betas betas = {};            ///< each in [0, 1)
   double eps = 1e-8;           ///< >= 0
   double weight_decay = 1e-2;  ///< >= 0; taken off the parameter itself
   bool amsgrad = false;        ///< divide by the largest second moment so far
-  bool maximize = false;
+  bool maximize = false;       ///< go up the gradients
 };
 
 extern template class OptimizerOf<AdamOptions>;
@@ -58,14 +58,20 @@ extern template class AdamFamily<AdamWOptions>;
 /// State: step (t, float32 as in PyTorch), exp_avg (m), exp_avg_sq (v), max_exp_avg_sq (with amsgrad).
 class Adam : public detail::AdamFamily<AdamOptions> {
  public:
+  /// One group. ValueError for invalid options, for no parameters, and for ones that are undefined, no leaves or given
+  /// twice; DTypeError unless they are float32 or float64.
   explicit Adam(const std::vector<Tensor>& params, const AdamOptions& options = {});
+  /// Several groups, each with options of its own.
   explicit Adam(const std::vector<Group>& groups);
 };
 
 /// `torch.optim.AdamW`: Adam without decay in the gradient; instead w *= 1 - lr·weight_decay before the step.
 class AdamW : public detail::AdamFamily<AdamWOptions> {
  public:
+  /// One group. ValueError for invalid options, for no parameters, and for ones that are undefined, no leaves or given
+  /// twice; DTypeError unless they are float32 or float64.
   explicit AdamW(const std::vector<Tensor>& params, const AdamWOptions& options = {});
+  /// Several groups, each with options of its own.
   explicit AdamW(const std::vector<Group>& groups);
 };
 

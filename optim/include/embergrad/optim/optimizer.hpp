@@ -39,6 +39,7 @@ class Optimizer {
   /// Drops the gradients of all parameters.
   void zero_grad();
 
+  /// Number of groups.
   [[nodiscard]] std::size_t group_count() const { return group_sizes_.size(); }
   /// The parameters of a group. IndexError if there is no such group, as for all that takes a group.
   [[nodiscard]] std::vector<Tensor> parameters(std::size_t group = 0) const;
@@ -77,56 +78,59 @@ class Optimizer {
   void print(std::ostream& out) const;
 
  protected:
-  static constexpr std::size_t max_slots = 3;
-  // What a type of optimizer keeps for each parameter.
+  static constexpr std::size_t max_slots = 3;  ///< most tensors beside a parameter
+  /// What a type of optimizer keeps for each parameter.
   struct Layout {
-    const char* name;
-    std::span<const char* const> slots;  // names of the tensors shaped like the parameter
-    bool counts_steps;                   // then `step` is kept too, and the first two slots from the first step on
+    const char* name;                    ///< of the type
+    std::span<const char* const> slots;  ///< names of the tensors shaped like the parameter
+    bool counts_steps;                   ///< then `step` is kept too, and the first two slots from the first step on
   };
-  // A parameter and its state.
+  /// A parameter and its state.
   struct Entry {
-    Tensor parameter;
-    std::size_t group = 0;
-    std::int64_t steps = 0;
-    std::array<Tensor, max_slots> slots;   // undefined until used
-    std::array<Tensor, max_slots> spares;  // made before anything is changed, for slots that are missing
+    Tensor parameter;                      ///< the handle
+    std::size_t group = 0;                 ///< its group
+    std::int64_t steps = 0;                ///< taken so far
+    std::array<Tensor, max_slots> slots;   ///< undefined until used
+    std::array<Tensor, max_slots> spares;  ///< made before anything is changed, for slots that are missing
   };
-  // What update() works on: elements [begin, begin + count) of a parameter. Entry::steps counts this step already.
+  /// What update() works on: elements [begin, begin + count) of a parameter. Entry::steps counts this step already.
   struct Update {
-    const Entry& entry;
-    const Tensor& grad;
-    bool first;  // slot 0 was made for this step
-    std::int64_t begin;
-    std::int64_t count;
+    const Entry& entry;  ///< parameter and state
+    const Tensor& grad;  ///< of the whole parameter
+    bool first;          ///< slot 0 was made for this step
+    std::int64_t begin;  ///< the first element
+    std::int64_t count;  ///< number of elements
   };
-  // An option of a group, as numbers.
+  /// An option of a group, as numbers.
   struct Option {
-    const char* name;
-    std::vector<double> values;
-    bool is_flag;
+    const char* name;            ///< PyTorch's
+    std::vector<double> values;  ///< one, or two of betas
+    bool is_flag;                ///< printed as True or False
   };
 
+  /// Of a type; groups are added one by one.
   explicit Optimizer(const Layout& layout) : layout_(layout) {}
   Optimizer(Optimizer&&) = default;
   Optimizer& operator=(Optimizer&&) = default;
 
-  // ValueError for parameters that are undefined, no leaves, or there already; DTypeError unless float32 or float64.
+  /// ValueError for parameters that are undefined, no leaves, or there already; DTypeError unless float32 or float64.
   void add_group(const std::vector<Tensor>& parameters);
-  // ValueError if there is no parameter at all.
+  /// ValueError if there is no parameter at all.
   void check_not_empty() const;
-  // IndexError if there is no such group.
+  /// IndexError if there is no such group.
   void check_group(std::size_t group) const;
 
+  /// The options of a group, all of them.
   [[nodiscard]] virtual std::vector<Option> group_options(std::size_t group) const = 0;
-  // The option of that name if it is a number; of a pair of betas the first. Null if there is none.
+  /// The option of that name if it is a number; of a pair of betas the first. Null if there is none.
   [[nodiscard]] virtual const double* find_number(std::size_t group, std::string_view name) const = 0;
-  // What would be wrong with these options of a group.
+  /// What would be wrong with these options of a group.
   [[nodiscard]] virtual std::vector<std::string> problems_of(const std::vector<Option>& options) const = 0;
-  // Puts options in place that are known to be right.
+  /// Puts options in place that are known to be right.
   virtual void take_options(std::size_t group, const std::vector<Option>& options) = 0;
-  // Whether a group's options call for a slot. Missing ones are made, as zeros, before update().
+  /// Whether a group's options call for a slot. Missing ones are made, as zeros, before update().
   [[nodiscard]] virtual bool needs_slot(std::size_t group, std::size_t slot) const = 0;
+  /// The step of one stretch of one parameter; frozen rows are in none.
   virtual void update(const Update& work) = 0;
 
  private:
@@ -170,8 +174,8 @@ class OptimizerOf : public Optimizer {
  public:
   /// Parameters and their options; for a second group, copy the options and change a field.
   struct Group {
-    std::vector<Tensor> params;
-    OptionsType options = {};
+    std::vector<Tensor> params;  ///< leaves
+    OptionsType options = {};    ///< all of them
   };
 
   /// The options of a group.
@@ -180,12 +184,16 @@ class OptimizerOf : public Optimizer {
   void set_options(std::size_t group, const OptionsType& options);
 
  protected:
-  // Errors of add_group, and ValueError for invalid options.
+  /// Errors of add_group, and ValueError for invalid options.
   OptimizerOf(const Layout& layout, const std::vector<Group>& groups);
 
+  /// See Optimizer.
   [[nodiscard]] std::vector<Option> group_options(std::size_t group) const override;
+  /// See Optimizer.
   [[nodiscard]] const double* find_number(std::size_t group, std::string_view name) const override;
+  /// See Optimizer.
   [[nodiscard]] std::vector<std::string> problems_of(const std::vector<Option>& options) const override;
+  /// See Optimizer.
   void take_options(std::size_t group, const std::vector<Option>& options) override;
 
  private:

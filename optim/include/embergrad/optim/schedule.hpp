@@ -125,7 +125,9 @@ class PerGroup {
  public:
   /// The same for all groups.
   PerGroup(double value) : values_{value} {}  // NOLINT(google-explicit-constructor)
-  PerGroup(std::initializer_list<double> values) : PerGroup(std::vector<double>(values)) {}  ///< One for each group.
+  /// One for each group.
+  PerGroup(std::initializer_list<double> values) : PerGroup(std::vector<double>(values)) {}
+  /// One for each group.
   PerGroup(std::vector<double> values)
       : values_(std::move(values)), is_list_(true) {}  // NOLINT(google-explicit-constructor)
 
@@ -251,12 +253,12 @@ enum class AnnealStrategy {
 /// Options of `OneCycleLR`, in PyTorch's order. Either `total_steps` or both `epochs` and `steps_per_epoch` are needed;
 /// if `total_steps` is there, the others are not looked at.
 struct OneCycleLROptions {
-  PerGroup max_lr;                                   ///< highest learning rate, >= 0
-  std::optional<std::int64_t> total_steps = {};      ///< steps in the cycle, > 0
-  std::optional<std::int64_t> epochs = {};           ///< > 0
-  std::optional<std::int64_t> steps_per_epoch = {};  ///< > 0
-  double pct_start = 0.3;                            ///< share of the steps on the way up, in [0, 1]
-  AnnealStrategy anneal_strategy = AnnealStrategy::cos;
+  PerGroup max_lr;                                       ///< highest learning rate, >= 0
+  std::optional<std::int64_t> total_steps = {};          ///< steps in the cycle, > 0
+  std::optional<std::int64_t> epochs = {};               ///< > 0
+  std::optional<std::int64_t> steps_per_epoch = {};      ///< > 0
+  double pct_start = 0.3;                                ///< share of the steps on the way up, in [0, 1]
+  AnnealStrategy anneal_strategy = AnnealStrategy::cos;  ///< the curve of each phase
   bool cycle_momentum = true;     ///< moves momentum, or the first beta, against the learning rate
   PerGroup base_momentum = 0.85;  ///< at the highest learning rate
   PerGroup max_momentum = 0.95;   ///< at the start and the end
@@ -307,7 +309,7 @@ enum class ThresholdMode {
 
 /// Options of `ReduceLROnPlateau`, in PyTorch's order.
 struct ReduceLROnPlateauOptions {
-  PlateauMode mode = PlateauMode::min;
+  PlateauMode mode = PlateauMode::min;                ///< whether the metric is to fall or to rise
   double factor = 0.1;                                ///< in [0, 1)
   std::int64_t patience = 10;                         ///< so many epochs without progress are let pass, >= 0
   double threshold = 1e-4;                            ///< less than this is no progress

@@ -15,7 +15,7 @@ struct SGDOptions {
   double dampening = 0;     ///< share of a gradient that stays out of the momentum, but for the first
   double weight_decay = 0;  ///< >= 0
   bool nesterov = false;    ///< needs momentum > 0 and dampening = 0
-  bool maximize = false;
+  bool maximize = false;    ///< go up the gradients
 };
 
 extern template class OptimizerOf<SGDOptions>;
@@ -26,7 +26,10 @@ extern template class OptimizerOf<SGDOptions>;
 /// State: momentum_buffer (b, with momentum).
 class SGD : public OptimizerOf<SGDOptions> {
  public:
+  /// One group. ValueError for invalid options, for no parameters, and for ones that are undefined, no leaves or given
+  /// twice; DTypeError unless they are float32 or float64.
   explicit SGD(const std::vector<Tensor>& params, const SGDOptions& options = {});
+  /// Several groups, each with options of its own.
   explicit SGD(const std::vector<Group>& groups);
 
  private:

@@ -31,7 +31,7 @@ struct ProgressOptions {
 ///
 /// @code
 /// Progress progress({.label = "epoch 1/5", .total = 204576, .unit = "words"});
-/// for (const auto& batch : batches) progress.advance(batch.words.size(0), "loss 0.51");
+/// for (const auto& batch : batches(corpus, words, tags)) progress.advance(batch.word_count, "loss 0.51");
 /// progress.finish("loss 0.49");
 /// // epoch 1/5  43%  88123/204576 words  12345 words/s  0:09 left  loss 0.51
 /// // epoch 1/5  204576 words  12345 words/s  0:16  loss 0.49

@@ -31,7 +31,7 @@ struct CharNgramOptions {
 ///
 /// @code
 /// const CharNgrams ngrams({.bucket = 50000, .first_id = words.size()});
-/// nn::EmbeddingBag table({.num_embeddings = ngrams.rows(), .embedding_dim = 100});
+/// nn::Embedding table({.num_embeddings = ngrams.rows(), .embedding_dim = 100});
 /// std::vector<int64_t> ids;
 /// if (const auto id = words.find(form)) ids.push_back(*id);   // the word's own row, where it has one
 /// ngrams.append(form, ids);

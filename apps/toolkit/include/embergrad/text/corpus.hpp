@@ -74,7 +74,7 @@ class Corpus {
   /// The value of the first comment `# key = value` of sentence `i`, without spaces around it, or nothing where there
   /// is none. Throws IndexError.
   /// @code
-  /// corpus.comment(0, "sent_id")   // weblog-blogspot.com_nominations_20041117172713_ENG_20041117_172713-0001
+  /// corpus.comment(0, "sent_id");  // weblog-blogspot.com_nominations_20041117172713_ENG_20041117_172713-0001
   /// @endcode
   [[nodiscard]] std::optional<std::string_view> comment(int64_t i, std::string_view key) const;
 

@@ -28,7 +28,7 @@ struct CsvOptions {
 /// const CsvTable ratings = read_csv("ratings.csv", {.columns = {"user", "item", "rating"}});
 /// const Tensor users = tensor(ratings.integers("user"));      // (records), int64
 /// const Tensor stars = tensor(ratings.numbers("rating"));     // (records), float64
-/// for (const std::string_view item : ratings.texts("item")) …
+/// for (const std::string_view item : ratings.texts("item")) std::cout << item << '\n';
 /// @endcode
 class CsvTable {
  public:

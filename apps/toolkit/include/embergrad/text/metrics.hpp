@@ -74,7 +74,7 @@ class TaggingReport {
   [[nodiscard]] std::vector<TagScore> scores() const { return scores_.sorted(); }
 
   /// Writes the report:
-  /// @code
+  /// @code{.txt}
   /// accuracy 0.8912  (22391 of 25148 words)
   /// unknown words 0.5512  (1045 of 1896 words)
   ///
@@ -146,7 +146,7 @@ class SpanReport {
   [[nodiscard]] double macro_f1() const;
 
   /// Writes the report:
-  /// @code
+  /// @code{.txt}
   /// spans  precision 0.8125  recall 0.7647  f1 0.7879  (13 right of 16 predicted, 17 in the gold data)
   ///
   /// type        gold  predicted  correct  precision  recall      f1
@@ -170,8 +170,8 @@ std::ostream& operator<<(std::ostream& out, const SpanReport& report);
 ///
 /// @code
 /// RocAuc auc;
-/// for (const auto& batch : dev) auc.add(model.forward(batch), batch.labels);   // logits will do: only their order
-/// counts auc.value();
+/// for (const auto& batch : dev) auc.add(model.forward(batch), batch.labels);  // logits will do: only order counts
+/// std::cout << auc.value();
 /// @endcode
 class RocAuc {
  public:

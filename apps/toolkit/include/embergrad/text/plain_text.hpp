@@ -23,7 +23,7 @@ namespace embergrad::text {
 /// without a word stays as an empty one. Lines end with LF, the last one too. Where a form holds a slash, the last one
 /// separates.
 ///
-/// @code
+/// @code{.txt}
 /// The cat  sat .          The/DET cat/NOUN sat/VERB ./PUNCT
 /// @endcode
 ///
