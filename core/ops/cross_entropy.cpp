@@ -71,10 +71,9 @@ Reduced reduce(const Tensor& losses, const Tensor& weights, Reduction reduction)
   return {div(total, weight), weight};
 }
 
-// The factor of each sample's derivative. A mean over nothing has gradient zero, not NaN.
+// The factor of each derivative of a sample that counts.
 Tensor sample_scale(const Tensor& grad, const Tensor& total_weight) {
-  if (!total_weight.defined()) return grad;
-  return total_weight.item() == 0 ? zeros({}, grad.options()) : div(grad, total_weight);
+  return total_weight.defined() ? div(grad, total_weight) : grad;
 }
 
 }  // namespace

@@ -436,6 +436,10 @@ BOOST_AUTO_TEST_CASE(a_tensor_that_wants_a_gradient_is_changed_under_no_grad_onl
   BOOST_TEST(refuses<eg::ValueError>([&] { x.fill(0); }, {"fill", "[2]", "no_grad"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { x.set({0}, 0); }, {"set", "no_grad"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { x.copy_from(eg::zeros({2})); }, {"copy_from", "no_grad"}));
+  // Nor is a change a place where the tape ends in silence.
+  Tensor plain = eg::zeros({2}, {DType::float64});
+  BOOST_TEST(refuses<eg::ValueError>([&] { plain.copy_from(x * 2.0); }, {"copy_from", "source", "detach"}));
+  plain.copy_from((x * 2.0).detach());
   BOOST_TEST(refuses<eg::ValueError>([&] { return x.mutable_data<double>(); }, {"mutable_data", "no_grad"}));
   BOOST_TEST(refuses<eg::ValueError>([&] { x[0].fill(0); }, {"fill"}));
   BOOST_TEST(x.version() == 0U);

@@ -281,7 +281,7 @@ struct NllLossOptions {
 };
 
 /// -weight[y] · log_prob[y]. log_probs (C), (N, C) or (N, C, d1, …), target the same without C, int32 or int64. A mean
-/// over nothing is NaN with gradient zero, as in PyTorch. IndexError for a target outside [0, C).
+/// where every target is ignored is NaN with gradient zero, as in PyTorch. IndexError for a target outside [0, C).
 [[nodiscard]] Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const NllLossOptions& options = {});
 
 /// Options of `cross_entropy`.

@@ -187,7 +187,8 @@ class Tensor {
   //     that requires a gradient unless under no_grad.
   /// Sets every element.
   Tensor& fill(Scalar value);
-  /// Copies the elements of `source` (same shape; converted to this dtype; from any device).
+  /// Copies the elements of `source` (same shape; converted to this dtype; from any device). Not recorded: outside
+  /// no_grad, a source that requires a gradient is refused (ValueError).
   Tensor& copy_from(const Tensor& source);
 
   // --- copies
