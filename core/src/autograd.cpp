@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -118,6 +119,9 @@ bool any_requires_grad(std::span<const TensorRef> inputs) {
 
 bool begin_record(const char* op, std::span<const Tensor> outputs, std::span<const TensorRef> inputs) {
   if (detecting_anomalies && recording) check_outputs(op, outputs, inputs);
+  if (outputs.size() > std::numeric_limits<std::uint16_t>::max()) {
+    throw ValueError(fmt::format("record: {} has {} outputs; at most 65535 can be recorded", op, outputs.size()));
+  }
   return any_requires_grad(inputs);
 }
 

@@ -33,9 +33,9 @@ class Device {
   friend constexpr bool operator==(Device, Device) = default;
 
  private:
-  constexpr Device(Kind kind, int index) : kind_(kind), index_(static_cast<std::int16_t>(index)) {}
+  constexpr Device(Kind kind, int index) : kind_(kind), index_(index) {}
   Kind kind_ = Kind::cpu;
-  std::int16_t index_ = 0;
+  int index_ = 0;
 };
 
 /// True if this build has CUDA and GPU 0 can be used. Never throws and prints nothing; any thread may ask. What is
