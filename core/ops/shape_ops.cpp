@@ -293,12 +293,11 @@ Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_
   launch(input.device(),
          GatherRows{.table = view(input), .index = view(here), .out = view(out), .dim = width, .fill = fill});
   // d input[r] = sum of grad over the places where index == r
-  return record(op, out, {input},
-                [index = Saved::input(here), shape = input.shape(), rows, width](const Tensor& grad) {
-                  const Tensor& places = index.get();
-                  const RowSparse sums = RowSparse::from_lookup(places, grad.reshape(places.shape() + width), rows, -1);
-                  return Gradient(sums.to_dense().reshape(shape));
-                });
+  return record(op, out, {input}, [index = Saved::input(here), shape = input.shape(), rows, width](const Tensor& grad) {
+    const Tensor& places = index.get();
+    const RowSparse sums = RowSparse::from_lookup(places, grad.reshape(places.shape() + width), rows, -1);
+    return Gradient(sums.to_dense().reshape(shape));
+  });
 }
 
 }  // namespace

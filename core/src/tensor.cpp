@@ -300,7 +300,8 @@ Tensor& Tensor::copy_from(const Tensor& source) {
   check.defined("the tensor", *this);
   check.has_shape("source", source, shape());
   if (grad_enabled() && source.requires_grad()) {
-    check.fail_value("source requires a gradient, which a change in place does not record: detach() it, or use no_grad");
+    check.fail_value(
+        "source requires a gradient, which a change in place does not record: detach() it, or use no_grad");
   }
   detail::begin_change("copy_from", *this);
   // Elements of another view of this storage might be overwritten before they are read.
