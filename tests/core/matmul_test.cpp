@@ -1,4 +1,7 @@
+#include <sys/time.h>
+
 #include <array>
+#include <csignal>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -204,6 +207,31 @@ BOOST_AUTO_TEST_CASE(gradients_of_products_with_aliased_rows) {
       BOOST_TEST(close_to("sum", sum, before + grad_of(wide).to(DType::float32), {2e-5, 2e-4}));
     }
   }
+}
+
+// A handler that runs on the thread's stack in the middle of a product must not change it.
+BOOST_AUTO_TEST_CASE(signals_do_not_disturb_products) {
+  static volatile std::sig_atomic_t signals = 0;
+  signals = 0;
+  struct sigaction action {};
+  struct sigaction before {};
+  action.sa_handler = [](int) { signals = signals + 1; };
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGALRM, &action, &before);
+  Draw draw(57);
+  const Tensor x = draw.uniform({24, 500}), y = draw.uniform({500, 96});
+  const Tensor expected = eg::matmul(x, y);
+  const itimerval often{{0, 100}, {0, 100}};
+  setitimer(ITIMER_REAL, &often, nullptr);
+  bool same = true;
+  for (int round = 0; same && (round < 3000 || (signals < 100 && round < 100000)); ++round) {
+    same = same_bits("product", eg::matmul(x, y), expected);
+  }
+  const itimerval never{};
+  setitimer(ITIMER_REAL, &never, nullptr);
+  sigaction(SIGALRM, &before, nullptr);
+  BOOST_TEST(same);
+  BOOST_TEST(signals > 0);
 }
 
 BOOST_AUTO_TEST_CASE(views_and_special_numbers) {
