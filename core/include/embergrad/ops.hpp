@@ -251,17 +251,69 @@ requires std::is_integral_v<T>
 
 // --- embedding -----------------------------------------------------------------------------------------------------
 
+/// Constant factors that an op folds into its kernels: `out` multiplies the result and nothing else, the others the
+/// gradients and nothing else, so with factors other than 1 the gradient is on purpose not the derivative. What unit
+/// scaling needs (Blake et al., 2023). All finite.
+struct Scales {
+  double out = 1;          ///< of the result
+  double grad_in = 1;      ///< of the gradient of the input (of per_sample_weights, for `embedding_bag`)
+  double grad_weight = 1;  ///< of the gradients of weight and bias
+};
+
 /// Options of `embedding`, in PyTorch's order.
 struct EmbeddingOptions {
   /// This row's lookups give no gradient. -rows … rows-1; negative counts from the end.
   std::optional<std::int64_t> padding_idx = {};
-  /// Must be false: row-sparse gradients are refused.
+  /// Before the lookup, each row looked up whose norm is larger is scaled down to this norm, in place: above 0. The
+  /// gradient passes over that. A change in place: a backward that saved the table before throws.
+  std::optional<double> max_norm = {};
+  /// The p of that norm, above 0; infinity for the largest absolute value.
+  double norm_type = 2;
+  /// Divides the gradient of each row by how often the row occurs in the input.
+  bool scale_grad_by_freq = false;
+  /// The gradient of weight is `RowSparse`. It becomes dense where weight is not a leaf.
   bool sparse = false;
 };
 
-/// weight[input]. input: int32 or int64 of any shape; weight (rows, dim) -> input.shape + (dim). The gradient of weight
-/// is dense. IndexError: which element of input, its value, the number of rows. (`torch.nn.functional.embedding`)
-[[nodiscard]] Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options = {});
+/// weight[input]. input: int32 or int64 of any shape; weight (rows, dim), floating -> input.shape + (dim). Of a float16
+/// or bfloat16 table result and gradient are float32. IndexError: which element of input, its value, the number of rows.
+/// ValueError for a max_norm or norm_type that is not above 0. (`torch.nn.functional.embedding`)
+[[nodiscard]] Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options = {},
+                               const Scales& scales = {});
+
+/// How the rows of a bag become one.
+enum class BagMode : std::uint8_t { sum, mean, max };
+
+/// Options of `embedding_bag`, in PyTorch's order.
+struct EmbeddingBagOptions {
+  std::optional<double> max_norm = {};  ///< as in EmbeddingOptions
+  double norm_type = 2;                 ///< as in EmbeddingOptions
+  bool scale_grad_by_freq = false;      ///< as in EmbeddingOptions
+  BagMode mode = BagMode::mean;         ///< what a bag gives
+  bool sparse = false;                  ///< as in EmbeddingOptions
+  /// A factor for each index: input's shape, weight's type (float32 for a 16-bit table). Undefined: all 1.
+  Tensor per_sample_weights = {};
+  /// offsets has one element more, the number of indices.
+  bool include_last_offset = false;
+  /// Places that hold this row are left out, of the mean's divisor too. -rows … rows-1; negative counts from the end.
+  std::optional<std::int64_t> padding_idx = {};
+};
+
+/// One row for each bag of indices: Σ s·w (sum), Σ s·w / Σ s (mean; zero, with zero gradient, where Σ s is 0), or the
+/// largest s·w in each column (max; the first of equals, NaN before all), s being per_sample_weights or 1. A bag without
+/// indices, or with padding alone, gives zeros. O(indices · dim), in float32 for 16-bit tables.
+/// @param input  int32 or int64: (B, n) for B bags of n indices, or (N) with offsets
+/// @param weight  (rows, dim), floating
+/// @param offsets  int32 or int64 (B): where each bag begins; the first is 0, none is less than the one before, none is
+///     more than N. Undefined for a (B, n) input, whose include_last_offset means nothing
+/// @return (B, dim); float32 for a 16-bit table
+///
+/// Gradients: of weight (dense, or `RowSparse` if `sparse`) and of per_sample_weights. Under max they belong to the row
+/// that was taken. IndexError for an index that is no row, ValueError for offsets (which one, its value) and options;
+/// all is looked at before anything is changed. (`torch.nn.functional.embedding_bag`, which has neither weights of mean
+/// and max, nor sparse or scaled gradients of max)
+[[nodiscard]] Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& offsets = {},
+                                   const EmbeddingBagOptions& options = {}, const Scales& scales = {});
 
 // --- losses and what belongs to them -------------------------------------------------------------------------------
 

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include <embergrad/nn/module.hpp>
 #include <embergrad/nn/packed_sequence.hpp>
+#include <embergrad/ops.hpp>
 #include <embergrad/random.hpp>
 
 namespace embergrad::nn {
@@ -19,16 +21,24 @@ struct EmbeddingOptions {
   /// This row starts at zero, its lookups give no gradient, and no optimizer moves it. -rows … rows-1; negative counts
   /// from the end.
   std::optional<std::int64_t> padding_idx = {};
-  bool sparse = false;  ///< must be false: row-sparse gradients are not supported
-  Tensor weight = {};   ///< the table to start from, not copied (PyTorch's `_weight`); its dtype and device win
+  std::optional<double> max_norm = {};  ///< see embergrad::EmbeddingOptions
+  double norm_type = 2;                 ///< see embergrad::EmbeddingOptions
+  bool scale_grad_by_freq = false;      ///< see embergrad::EmbeddingOptions
+  bool sparse = false;                  ///< the table's gradient is `RowSparse`
+  Tensor weight = {};  ///< the table to start from, not copied (PyTorch's `_weight`); its dtype and device win
+  bool freeze = false;  ///< the table gets no gradient (PyTorch's `_freeze`)
   Device device = {};   ///< of the table
-  DType dtype = DType::float32;  ///< of the table
+  DType dtype = DType::float32;  ///< of the table: any floating type
 };
 
 /// Options of `Embedding::from_pretrained`, in PyTorch's order.
 struct FromPretrainedOptions {
   bool freeze = true;                            ///< the table gets no gradient
   std::optional<std::int64_t> padding_idx = {};  ///< as in EmbeddingOptions, but the row keeps its values
+  std::optional<double> max_norm = {};           ///< as in EmbeddingOptions
+  double norm_type = 2;                          ///< as in EmbeddingOptions
+  bool scale_grad_by_freq = false;               ///< as in EmbeddingOptions
+  bool sparse = false;                           ///< as in EmbeddingOptions
 };
 
 /// Looks up rows of a table (`torch.nn.Embedding`). Parameter: weight (num_embeddings, embedding_dim), from N(0, 1).
@@ -38,8 +48,8 @@ struct FromPretrainedOptions {
 /// @endcode
 class Embedding : public Module {
  public:
-  /// ValueError for a negative size or for sparse, IndexError for a padding_idx outside the table, ShapeError for a
-  /// weight of another shape, DTypeError if it is not floating.
+  /// ValueError for a negative size, a max_norm or a norm_type that is not above 0, IndexError for a padding_idx outside
+  /// the table, ShapeError for a weight of another shape, DTypeError if it is not floating.
   explicit Embedding(const EmbeddingOptions& options, Generator& generator = default_generator());
   /// The short form: `Embedding(10, 3)`.
   Embedding(std::int64_t num_embeddings, std::int64_t embedding_dim, Generator& generator = default_generator())
@@ -58,12 +68,23 @@ class Embedding : public Module {
   /// Draws the table anew from N(0, 1), then zeroes the padding row.
   void reset_parameters(Generator& generator = default_generator());
 
+  /// Makes the table `rows` rows long; those that are new come from N(0, 1). Optimizers and all copies of this layer see
+  /// the longer table, whose gradient is dropped; optimizers extend their state at the next step. Tensors that merely
+  /// shared the storage (`from_pretrained`) keep the old one. ValueError for fewer rows than there are.
+  void grow(std::int64_t rows, Generator& generator = default_generator());
+  /// These rows stay as they are, whatever gradient, momentum or decay an optimizer sees; the list belongs to the
+  /// table's storage. Frozen rows still get gradients. IndexError for a row that isn't there.
+  void freeze_rows(std::span<const std::int64_t> rows);
+  /// Uses another layer's table from here on (`output.weight`, say), which then trains as one parameter with two uses.
+  /// ShapeError unless it has this layer's shape, DTypeError unless its element type.
+  void tie(const Tensor& table);
+
   /// Rows of the table.
   [[nodiscard]] std::int64_t num_embeddings() const { return weight.size(0); }
   /// Width of a row.
   [[nodiscard]] std::int64_t embedding_dim() const { return weight.size(1); }
   /// The padding row, counted from the front.
-  [[nodiscard]] const std::optional<std::int64_t>& padding_idx() const { return padding_idx_; }
+  [[nodiscard]] const std::optional<std::int64_t>& padding_idx() const { return options_.padding_idx; }
 
   void members(Visitor& visit) override { visit("weight", weight); }
   [[nodiscard]] std::string describe() const override;
@@ -71,7 +92,7 @@ class Embedding : public Module {
   Tensor weight;  ///< the table
 
  private:
-  std::optional<std::int64_t> padding_idx_;
+  embergrad::EmbeddingOptions options_;
 };
 
 }  // namespace embergrad::nn
