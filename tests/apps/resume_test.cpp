@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/checkpoint.hpp"
 #include "support/temporary_directory.hpp"
 #include "tagger_support.hpp"
 
@@ -281,7 +282,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_resume_files) {
   (void)place.good(command + "--stop-after 12");
   const std::string whole = read_bytes(place / "m.resume");
   const std::string model = read_bytes(place / "m");
-  const embergrad::Loaded file = embergrad::load(place / "m.resume");
+  const embergrad::Loaded file = embergrad::test::without_checksum(embergrad::load(place / "m.resume"));
   const auto refused = [&](const std::string& what, const std::string& reason) {
     const Result got = place.run(command + "--resume");
     BOOST_TEST_CONTEXT(what << ": " << got.err) {
@@ -309,7 +310,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_resume_files) {
     refused(what, reason);
   };
   with(
-      "a later version", [](auto& f) { f.metadata["embergrad.version"] = "2"; }, "version 2");
+      "a later version", [](auto& f) { f.metadata["embergrad.version"] = "3"; }, "version 3");
   with(
       "another program's", [](auto& f) { f.metadata["program"] = "other"; }, "it is of other");
   for (const std::string key : {"program", "options", "data", "position"}) {
