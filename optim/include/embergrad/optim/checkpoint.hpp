@@ -33,8 +33,8 @@ struct CheckpointParts {
 
 /// Writes a checkpoint: a safetensors file with `model.NAME`, `optimizer.NAME.KEY` (keys by parameter name, see
 /// `Optimizer::state_dict`), `scheduler.NAME.KEY`, `generator.NAME` (int64: seed and tick) and `own.NAME`,
-/// and a checksum over all of it. It is written under another name, synced and renamed, so that `path` holds the old one or the new one, whole. The same
-/// state gives the same bytes.
+/// and a checksum over all of it. It is written under another name, synced and renamed, so that `path` holds the old
+/// one or the new one, whole. The same state gives the same bytes.
 /// @param metadata  the program's own notes: options, position in the data; keys that begin with `embergrad.` are
 ///     reserved
 /// @param own  tensors of the program's own
@@ -58,9 +58,9 @@ class Checkpoint {
 
   /// Puts the state of all parts in place: tensors of the model are overwritten where they are, generators go on where
   /// they were. Options of optimizers and schedulers (`lr`, `weight_decay`, `step_size`, …) become those of the file,
-  /// whatever the program made them with, as in PyTorch: to change one, do so afterwards. Strict both ways: what the file lacks, what it has beyond `parts`, and what does not fit (shapes, types
-  /// of optimizers and schedulers, groups) is a ValueError or ShapeError that names the file, and then nothing is
-  /// changed.
+  /// whatever the program made them with, as in PyTorch: to change one, do so afterwards. Strict both ways: what the
+  /// file lacks, what it has beyond `parts`, and what does not fit (shapes, types of optimizers and schedulers, groups)
+  /// is a ValueError or ShapeError that names the file, and then nothing is changed.
   void restore(const CheckpointParts& parts) const;
 
  private:
@@ -73,8 +73,8 @@ class Checkpoint {
   StateDict own_;
 };
 
-/// Reads a checkpoint and restores all parts, options such as `lr` included; throws as these do. The result holds notes and tensors of the program's
-/// own.
+/// Reads a checkpoint and restores all parts, options such as `lr` included; throws as these do. The result holds notes
+/// and tensors of the program's own.
 Checkpoint load_checkpoint(const std::string& path, const CheckpointParts& parts);
 
 }  // namespace embergrad::optim
