@@ -353,8 +353,12 @@ BOOST_AUTO_TEST_CASE(bad_indices_are_named) {
 
 BOOST_AUTO_TEST_CASE(other_errors) {
   const Tensor weight = eg::zeros({4, 2}), input = eg::tensor({1});
-  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::embedding(input, weight, {.sparse = true}); },
-                                     {"embedding:", "sparse"}));
+  for (const double bad : {0.0, -1.0, std::nan("")}) {
+    BOOST_TEST(refuses<eg::ValueError>([&] { return eg::embedding(input, weight, {.max_norm = bad}); },
+                                       {"embedding: max_norm must be above 0, but is"}));
+  }
+  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::embedding(input, weight, {.norm_type = std::nan("")}); },
+                                     {"embedding: norm_type must be a number"}));
   for (const std::int64_t bad : {4, -5}) {
     BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(input, weight, {.padding_idx = bad}); },
                                        {"embedding:", "padding_idx", std::to_string(bad), "4 rows"}));
