@@ -11,7 +11,7 @@ namespace embergrad {
 Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options) {
   const OpCheck check("embedding");
   check.is_integer("input", input);
-  check.computes("weight", weight);
+  check.not_16_bit("weight", weight);
   check.index_device(weight, input);
   check.has_rank("weight", weight, 2);
   const std::int64_t rows = weight.shape()[0];

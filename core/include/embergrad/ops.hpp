@@ -259,8 +259,9 @@ struct EmbeddingOptions {
   bool sparse = false;
 };
 
-/// weight[input]. input: int32 or int64 of any shape; weight (rows, dim) -> input.shape + (dim). The gradient of weight
-/// is dense. IndexError: which element of input, its value, the number of rows. (`torch.nn.functional.embedding`)
+/// weight[input]. input: int32 or int64 of any shape; weight (rows, dim), no 16-bit type -> input.shape + (dim). The
+/// gradient of weight is dense. IndexError: which element of input, its value, the number of rows.
+/// (`torch.nn.functional.embedding`)
 [[nodiscard]] Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options = {});
 
 // --- losses and what belongs to them -------------------------------------------------------------------------------
@@ -275,13 +276,14 @@ enum class Reduction : std::uint8_t { none, mean, sum };
 
 /// Options of `nll_loss`.
 struct NllLossOptions {
-  Tensor weight = {};                     ///< (classes): weight of each class; undefined: all 1
+  Tensor weight = {};                     ///< (classes): weight of each class, without gradient; undefined: all 1
   std::int64_t ignore_index = -100;       ///< targets that count for nothing
   Reduction reduction = Reduction::mean;  ///< mean divides by the weights of the targets that count
 };
 
 /// -weight[y] · log_prob[y]. log_probs (C), (N, C) or (N, C, d1, …), target the same without C, int32 or int64. A mean
-/// where every target is ignored is NaN with gradient zero, as in PyTorch. IndexError for a target outside [0, C).
+/// where every target is ignored is NaN with gradient zero, as in PyTorch. IndexError for a target outside [0, C),
+/// ValueError if weight wants a gradient.
 [[nodiscard]] Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const NllLossOptions& options = {});
 
 /// Options of `cross_entropy`.
