@@ -41,14 +41,14 @@ inline void check_max_norm(const OpCheck& check, std::optional<double> max_norm,
 
 inline void check_scales(const OpCheck& check, const Scales& scales) {
   if (!std::isfinite(scales.out) || !std::isfinite(scales.grad_in) || !std::isfinite(scales.grad_weight)) {
-    check.fail_value(fmt::format("scales must be finite, but are {}, {} and {}", scales.out, scales.grad_in,
-                                 scales.grad_weight));
+    check.fail_value(
+        fmt::format("scales must be finite, but are {}, {} and {}", scales.out, scales.grad_in, scales.grad_weight));
   }
 }
 
 // Scales the rows that `index` holds down to max_norm, in place, if it is given. All must have been checked before.
-inline void renormalise(const OpCheck& check, const Tensor& weight, const Tensor& index,
-                        std::optional<double> max_norm, double norm_type) {
+inline void renormalise(const OpCheck& check, const Tensor& weight, const Tensor& index, std::optional<double> max_norm,
+                        double norm_type) {
   if (!max_norm || index.numel() == 0) return;
   const NoGrad guard;
   detail::begin_change(check.op(), weight);

@@ -26,9 +26,7 @@ namespace {
 constexpr std::int64_t rows = 7;
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-const char* name_of_mode(BagMode mode) {
-  return mode == BagMode::sum ? "sum" : mode == BagMode::mean ? "mean" : "max";
-}
+const char* name_of_mode(BagMode mode) { return mode == BagMode::sum ? "sum" : mode == BagMode::mean ? "mean" : "max"; }
 
 // One of all combinations of options.
 struct Square {
@@ -241,8 +239,8 @@ BOOST_AUTO_TEST_CASE(a_batch_is_its_bags_in_any_order) {
     together.backward(grad);
     const Tensor parts = values.clone().set_requires_grad();
     for (const std::int64_t b : order) {
-      const Tensor one = eg::embedding_bag(eg::narrow(input, 0, b, 1), parts, {},
-                                           square.options(eg::narrow(factors, 0, b, 1)));
+      const Tensor one =
+          eg::embedding_bag(eg::narrow(input, 0, b, 1), parts, {}, square.options(eg::narrow(factors, 0, b, 1)));
       BOOST_TEST(same_bits("output", one[0].detach(), together[b].detach()));
       one.backward(eg::narrow(grad, 0, b, 1));
     }
@@ -256,8 +254,8 @@ BOOST_AUTO_TEST_CASE(weights_of_one_are_no_weights) {
   const Tensor table = draw.uniform({rows, 20});
   for (const BagMode mode : {BagMode::sum, BagMode::mean, BagMode::max}) {
     const Tensor plain = eg::embedding_bag(lookup.input, table, lookup.offsets, {.mode = mode});
-    const Tensor weighted = eg::embedding_bag(lookup.input, table, lookup.offsets,
-                                              {.mode = mode, .per_sample_weights = eg::ones({11})});
+    const Tensor weighted =
+        eg::embedding_bag(lookup.input, table, lookup.offsets, {.mode = mode, .per_sample_weights = eg::ones({11})});
     BOOST_TEST(same_bits(name_of_mode(mode), weighted, plain));
   }
 }
@@ -271,12 +269,13 @@ BOOST_AUTO_TEST_CASE(ways_to_say_the_same_bags) {
     for_index_types([&](DType offset) {
       const Tensor flat = input.reshape({12}).to(index);
       BOOST_TEST(same_bits("offsets", eg::embedding_bag(flat, table, eg::tensor({0, 4, 8}).to(offset)), expected));
-      BOOST_TEST(same_bits("last offset",
-                           eg::embedding_bag(flat, table, eg::tensor({0, 4, 8, 12}).to(offset),
-                                             {.include_last_offset = true}),
-                           expected));
+      BOOST_TEST(
+          same_bits("last offset",
+                    eg::embedding_bag(flat, table, eg::tensor({0, 4, 8, 12}).to(offset), {.include_last_offset = true}),
+                    expected));
     });
-    BOOST_TEST(same_bits("2-D", eg::embedding_bag(input.to(index), table, {}, {.include_last_offset = true}), expected));
+    BOOST_TEST(
+        same_bits("2-D", eg::embedding_bag(input.to(index), table, {}, {.include_last_offset = true}), expected));
   });
 }
 
@@ -361,8 +360,8 @@ BOOST_AUTO_TEST_CASE(tables_of_16_bits_are_summed_in_float32) {
 }
 
 BOOST_AUTO_TEST_CASE(long_bags_keep_their_digits) {
-  const Tensor out = eg::embedding_bag(eg::zeros({1, 100000}, {DType::int64, {}}), eg::full({1, 1}, 0.1), {},
-                                       {.mode = BagMode::sum});
+  const Tensor out =
+      eg::embedding_bag(eg::zeros({1, 100000}, {DType::int64, {}}), eg::full({1, 1}, 0.1), {}, {.mode = BagMode::sum});
   BOOST_TEST(std::abs(out.item() - 10000.0) < 0.01);
 }
 
@@ -435,20 +434,34 @@ BOOST_AUTO_TEST_CASE(what_is_refused_changes_nothing) {
   using eg::IndexError;
   using eg::ShapeError;
   using eg::ValueError;
-  BOOST_TEST(refuses<IndexError>([&] { return bag(eg::tensor({0, 9}), eg::tensor({0})); },
-                                 {"embedding_bag: input[1] is 9, but weight has 7 rows"}));
+  BOOST_TEST(refuses<IndexError>(
+      [&] {
+        return bag(eg::tensor({0, 9}), eg::tensor({0}));
+      },
+      {"embedding_bag: input[1] is 9, but weight has 7 rows"}));
   BOOST_TEST(refuses<IndexError>([&] { return bag(eg::tensor({0, -1}), eg::tensor({0})); }, {"input[1] is -1"}));
-  BOOST_TEST(refuses<ValueError>([&] { return bag(input, eg::tensor({0, 4, 3, 9})); },
-                                 {"embedding_bag: offsets[2] = 3 is less than the one before it (4)"}));
-  BOOST_TEST(refuses<ValueError>([&] { return bag(input, eg::tensor({0, 3, 4, 9})); },
-                                 {"embedding_bag: offsets[3] = 9 is past the end of input (8 indices)"}));
+  BOOST_TEST(refuses<ValueError>(
+      [&] {
+        return bag(input, eg::tensor({0, 4, 3, 9}));
+      },
+      {"embedding_bag: offsets[2] = 3 is less than the one before it (4)"}));
+  BOOST_TEST(refuses<ValueError>(
+      [&] {
+        return bag(input, eg::tensor({0, 3, 4, 9}));
+      },
+      {"embedding_bag: offsets[3] = 9 is past the end of input (8 indices)"}));
   BOOST_TEST(refuses<ValueError>([&] { return bag(input, eg::tensor({1, 3})); }, {"offsets[0] must be 0, but is 1"}));
   BOOST_TEST(refuses<ValueError>([&] { return bag(input, eg::tensor({-1, 3})); }, {"offsets[0]", "-1"}));
-  BOOST_TEST(refuses<ValueError>([&] { return bag(input, eg::tensor({0, 3}), {.include_last_offset = true}); },
-                                 {"the 8 indices", "offsets[1] = 3"}));
+  BOOST_TEST(refuses<ValueError>(
+      [&] {
+        return bag(input, eg::tensor({0, 3}), {.include_last_offset = true});
+      },
+      {"the 8 indices", "offsets[1] = 3"}));
   BOOST_TEST(refuses<ValueError>([&] { return bag(input, eg::zeros({0}, {DType::int64, {}})); }, {"no bags"}));
   BOOST_TEST(refuses<ValueError>(
-      [&] { return bag(input, eg::zeros({0}, {DType::int64, {}}), {.include_last_offset = true}); },
+      [&] {
+        return bag(input, eg::zeros({0}, {DType::int64, {}}), {.include_last_offset = true});
+      },
       {"offsets must have at least one element"}));
   BOOST_TEST(refuses<ValueError>([&] { return bag(input, {}); }, {"offsets must be given"}));
   BOOST_TEST(refuses<ValueError>([&] { return bag(input.reshape({2, 4}), eg::tensor({0})); }, {"2-D"}));
@@ -456,21 +469,25 @@ BOOST_AUTO_TEST_CASE(what_is_refused_changes_nothing) {
   BOOST_TEST(refuses<ShapeError>([&] { return bag(input, eg::tensor({{0}})); }, {"offsets"}));
   BOOST_TEST(refuses<DTypeError>([&] { return bag(input, eg::tensor({0.0})); }, {"offsets must be int32 or int64"}));
   BOOST_TEST(refuses<DTypeError>([&] { return bag(eg::ones({2, 2}), {}); }, {"input must be int32 or int64"}));
-  BOOST_TEST(refuses<IndexError>([&] { return bag(input, eg::tensor({0}), {.padding_idx = rows}); }, {"padding_idx is 7"}));
-  BOOST_TEST(refuses<ShapeError>(
-      [&] { return bag(input, eg::tensor({0}), {.per_sample_weights = eg::ones({7})}); },
-      {"per_sample_weights must have input's shape [8], but has [7]"}));
+  BOOST_TEST(
+      refuses<IndexError>([&] { return bag(input, eg::tensor({0}), {.padding_idx = rows}); }, {"padding_idx is 7"}));
+  BOOST_TEST(refuses<ShapeError>([&] { return bag(input, eg::tensor({0}), {.per_sample_weights = eg::ones({7})}); },
+                                 {"per_sample_weights must have input's shape [8], but has [7]"}));
   BOOST_TEST(refuses<DTypeError>(
-      [&] { return bag(input, eg::tensor({0}), {.per_sample_weights = eg::ones({8}, {DType::float64, {}})}); },
+      [&] {
+        return bag(input, eg::tensor({0}), {.per_sample_weights = eg::ones({8}, {DType::float64, {}})});
+      },
       {"per_sample_weights is float64, but weight is float32"}));
   BOOST_TEST(refuses<ValueError>([&] { return bag(input, eg::tensor({0}), {.norm_type = nan}); }, {"norm_type"}));
   for (const double max_norm : {0.0, -1.0, nan}) {
     BOOST_TEST(refuses<ValueError>(
         [&] { return eg::embedding_bag(input, table, eg::tensor({0}), {.max_norm = max_norm}); }, {"max_norm"}));
   }
-  BOOST_TEST(refuses<DTypeError>([&] { return eg::embedding_bag(input, input, eg::tensor({0})); }, {"weight must be floating"}));
+  BOOST_TEST(refuses<DTypeError>([&] { return eg::embedding_bag(input, input, eg::tensor({0})); },
+                                 {"weight must be floating"}));
   BOOST_TEST(refuses<ShapeError>([&] { return eg::embedding_bag(input, eg::ones({3}), eg::tensor({0})); }, {"weight"}));
-  BOOST_TEST(refuses<ValueError>([&] { return eg::embedding_bag(input, table, eg::tensor({0}), {}, {.out = nan}); }, {"scales"}));
+  BOOST_TEST(refuses<ValueError>([&] { return eg::embedding_bag(input, table, eg::tensor({0}), {}, {.out = nan}); },
+                                 {"scales"}));
   BOOST_TEST(same_bits("table", table, before));
 }
 
@@ -483,14 +500,19 @@ BOOST_AUTO_TEST_CASE(what_backward_needs_must_not_change) {
   plain.backward(eg::ones({1, 2}));  // the table itself is not needed …
   const Tensor out = eg::embedding_bag(eg::tensor({{0, 1}}), table, {}, {.per_sample_weights = weights});
   change(table);  // … but for the gradient of weights
-  BOOST_TEST(refuses<eg::ValueError>([&] { return out.backward(eg::ones({1, 2})), 0; }, {"embedding_bag", "changed in place"}));
+  BOOST_TEST(refuses<eg::ValueError>(
+      [&] {
+        return out.backward(eg::ones({1, 2})), 0;
+      },
+      {"embedding_bag", "changed in place"}));
 }
 
 BOOST_AUTO_TEST_CASE(what_the_documentation_prints) {
   const Tensor matrix = eg::arange(0, 30, 1, {DType::float32, {}}).reshape({10, 3});
   const Tensor input = eg::tensor({1, 2, 4, 5, 4, 3, 2, 9});
   const Tensor offsets = eg::tensor({0, 4});
-  BOOST_TEST(close_to("mean", eg::embedding_bag(input, matrix, offsets), eg::tensor({{9.0, 10.0, 11.0}, {13.5, 14.5, 15.5}})));
+  BOOST_TEST(
+      close_to("mean", eg::embedding_bag(input, matrix, offsets), eg::tensor({{9.0, 10.0, 11.0}, {13.5, 14.5, 15.5}})));
   const Tensor padded = eg::tensor({2, 2, 2, 2, 4, 3, 2, 9});
   BOOST_TEST(close_to("sum", eg::embedding_bag(padded, matrix, offsets, {.mode = BagMode::sum, .padding_idx = 2}),
                       eg::tensor({{0.0, 0.0, 0.0}, {48.0, 51.0, 54.0}})));
