@@ -16,6 +16,7 @@
 
 #include "files.hpp"
 #include "model.hpp"
+#include "untrusted_json.hpp"
 
 namespace tagger {
 namespace {
@@ -53,9 +54,7 @@ class Notes {
     return place->second;
   }
   [[nodiscard]] json object(const char* key) const {
-    // What nests deeper than these notes do is left out, so that showing a value stays cheap.
-    const auto flat = [](int depth, json::parse_event_t, json&) { return depth <= 3; };
-    json value = json::parse(text(key), flat, false);
+    json value = eg::detail::parse_untrusted_json(text(key));
     if (!value.is_object()) refuse(fmt::format("its {} are no JSON object", key));
     return value;
   }
@@ -120,7 +119,7 @@ eg::Metadata resume_notes(const Origin& origin, const Position& position) {
 std::optional<int64_t> noted_embedding_dim(const eg::optim::Checkpoint& checkpoint) {
   const auto options = checkpoint.metadata().find("options");
   if (options == checkpoint.metadata().end()) return std::nullopt;
-  const json all = json::parse(options->second, nullptr, false);
+  const json all = eg::detail::parse_untrusted_json(options->second);
   const json dim = all.is_object() ? all.value("--embedding-dim", json()) : json();
   if (!dim.is_number_integer() || dim < 1 || dim > NetworkOptions::most_width) return std::nullopt;
   return dim.get<int64_t>();
