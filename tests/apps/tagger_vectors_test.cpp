@@ -158,7 +158,8 @@ BOOST_AUTO_TEST_CASE(vectors_are_where_training_starts) {
 
 BOOST_AUTO_TEST_CASE(a_run_goes_on_without_the_file) {
   for (const std::string freeze : {"", "--freeze-vectors "}) {
-    const std::string command = "train --epochs 3 --vectors v " + freeze + tiny + "--dropout 0.2 ";
+    std::string command = "train --epochs 3 --dropout 0.2 --vectors v ";
+    command += freeze + tiny;
     const WithVectors straight;
     (void)straight.good(command);
     for (const int stop : {1, 52, 60, 110}) {
@@ -242,7 +243,9 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_refused) {
       {"--vectors m.resume", "--vectors: m.resume is the same file as the resume file (m.resume)"},
   };
   for (const auto& [options, reason] : wrong) {
-    const Result got = place.run("train --epochs 1 " + options + tiny);
+    std::string command = "train --epochs 1 ";
+    command += options + tiny;
+    const Result got = place.run(command);
     BOOST_TEST_CONTEXT(options << ": " << got.err) {
       BOOST_TEST(got.status == 1);
       BOOST_TEST(is_one_line(got.err));

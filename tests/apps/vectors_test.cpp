@@ -452,7 +452,7 @@ BOOST_AUTO_TEST_CASE(garbage_is_read_or_refused) {
   const TemporaryDirectory place;
   const Vocabulary words = vocabulary({"a", "é", "The", "x"});
   int read = 0, refused = 0;
-  for (int run = 0; run < 6000; ++run) {
+  for (int run = 0; run < 3000; ++run) {
     std::string bytes = files[random.below(files.size())];
     for (std::size_t flips = random.below(4); flips > 0; --flips) {
       bytes[random.below(bytes.size())] = static_cast<char>(random.below(256));

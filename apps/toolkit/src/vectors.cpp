@@ -26,7 +26,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr std::size_t block = std::size_t{1} << 20;
+constexpr std::size_t block = std::size_t{128} << 10;
 constexpr std::size_t longest_line = std::size_t{4} << 20;
 constexpr std::size_t longest_word = std::size_t{64} << 10;  // of a binary file
 constexpr std::size_t sample_size = std::size_t{64} << 10;   // what tells text from binary
@@ -215,7 +215,7 @@ class Matches {
   }
 
   /// Copies what was found and completes the report.
-  void finish(Tensor table, VectorReport& report) {
+  void finish(const Tensor& table, VectorReport& report) {
     const NoGrad guard;
     const Shape row({static_cast<int64_t>(dim_)});
     for (std::size_t i = first_; i < words_.words().size(); ++i) {
