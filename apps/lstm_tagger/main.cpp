@@ -195,10 +195,19 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
 
   group = "Network";
   constexpr int64_t widest = tagger::NetworkOptions::most_width;
-  c.add_option("--embedding-dim", o.network.embedding_dim, "Size of word vectors (100)")
+  c.add_option("--embedding-dim", o.embedding_dim, "Size of word vectors (100; with --vectors: theirs)")
       ->transform(whole<1, widest>())
       ->type_name("N")
       ->group(group);
+  CLI::Option* vectors =
+      c.add_option("--vectors", o.vectors,
+                   "Word vectors to start from: of GloVe, of word2vec (text or binary), or fastText's .vec; --resume "
+                   "does without the file")
+          ->type_name("FILE")
+          ->group(group);
+  CLI::Option* freeze =
+      c.add_flag("--freeze-vectors", o.freeze_vectors, "Words found in --vectors keep their vectors; all others learn")
+          ->group(group);
   c.add_option("--hidden", o.network.hidden, "Size of the LSTM's state in each direction (128)")
       ->transform(whole<1, widest>())
       ->type_name("N")
@@ -274,13 +283,14 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->group(group);
   add_threads(c, o.threads, group);
 
-  c.callback([&o, &status, &unidirectional, dev, fraction, momentum, force, resume] {
+  c.callback([&o, &status, &unidirectional, dev, fraction, momentum, force, resume, vectors, freeze] {
     o.network.bidirectional = !unidirectional;
     if (o.train.empty() && *dev) refuse("--dev", "needs --train; the embedded corpus has its own");
     if (o.train.empty() && *fraction) refuse("--dev-fraction", "needs --train; the embedded corpus has its own");
     if (*dev && *fraction) refuse("--dev-fraction", "not together with --dev");
     if (*momentum && o.optimizer != tagger::OptimizerKind::sgd) refuse("--momentum", "only --optimizer sgd has it");
     if (*momentum && o.schedule == tagger::ScheduleKind::onecycle) refuse("--momentum", "onecycle chooses it itself");
+    if (*freeze && !*vectors) refuse("--freeze-vectors", "needs --vectors");
     if (*force && *resume) refuse("--force", "not together with --resume");
     if (*fraction && *o.dev_fraction == 0 && o.patience > 0) {
       refuse("--patience", "needs development sentences to measure on, but --dev-fraction is 0");

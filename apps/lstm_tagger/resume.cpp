@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "files.hpp"
+#include "model.hpp"
 #include "untrusted_json.hpp"
 
 namespace tagger {
@@ -113,6 +114,15 @@ eg::Metadata resume_notes(const Origin& origin, const Position& position) {
                             {"best_correct", position.best_correct},
                             {"best_accuracy", position.best_accuracy}}
                            .dump()}};
+}
+
+std::optional<int64_t> noted_embedding_dim(const eg::optim::Checkpoint& checkpoint) {
+  const auto options = checkpoint.metadata().find("options");
+  if (options == checkpoint.metadata().end()) return std::nullopt;
+  const json all = eg::detail::parse_untrusted_json(options->second);
+  const json dim = all.is_object() ? all.value("--embedding-dim", json()) : json();
+  if (!dim.is_number_integer() || dim < 1 || dim > NetworkOptions::most_width) return std::nullopt;
+  return dim.get<int64_t>();
 }
 
 Position read_position(const eg::optim::Checkpoint& checkpoint, const std::string& path, const Origin& origin,

@@ -7,6 +7,7 @@
 #include <embergrad/optim/checkpoint.hpp>
 #include <embergrad/safetensors.hpp>
 #include <embergrad/text/corpus.hpp>
+#include <optional>
 #include <string>
 
 namespace tagger {
@@ -35,6 +36,9 @@ struct Origin {
 
 /// The notes for a resume file.
 [[nodiscard]] embergrad::Metadata resume_notes(const Origin& origin, const Position& position);
+
+/// The size of word vectors that a resume file notes; nothing where it notes none that makes sense.
+[[nodiscard]] std::optional<int64_t> noted_embedding_dim(const embergrad::optim::Checkpoint& checkpoint);
 
 /// Reads the notes of a resume file. FormatError that names the file for one of another program or a damaged one;
 /// ValueError that names every option that differs, and the data that changed.
