@@ -40,9 +40,9 @@ struct Loops {
               std::int64_t pos_step, T* out, std::int64_t n);
   void (*bce_grad)(const T* x, const T* t, const T* weight, std::int64_t weight_step, const T* pos_weight,
                    std::int64_t pos_step, const T* scale, std::int64_t scale_step, T* out, std::int64_t n);
-  // C = op(A) op(B) + beta C by plain loops; sums over k in order (b transposed: 16 partial sums).
+  // C = alpha op(A) op(B) + beta C by plain loops; sums over k in order (b transposed: 16 partial sums).
   void (*gemm)(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, bool transpose_a,
-               const T* b, std::int64_t ldb, bool transpose_b, T* c, std::int64_t ldc, bool add);
+               const T* b, std::int64_t ldb, bool transpose_b, T alpha, T beta, T* c, std::int64_t ldc);
   // One sequence's step. gates: z before, activations after; bias may be null.
   void (*lstm_cell)(T* gates, const T* bias, const T* c_before, T* c, T* c_tanh, T* h, std::int64_t hidden);
   // gates: activations before, gradients of z after; grad_c: of c' before, of c after.
