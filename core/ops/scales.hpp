@@ -18,9 +18,10 @@ inline void check_finite(const OpCheck& check, const char* name, double factor) 
 }
 
 inline void check_scales(const OpCheck& check, const Scales& scales) {
-  check_finite(check, "scales.out", scales.out);
-  check_finite(check, "scales.grad_in", scales.grad_in);
-  check_finite(check, "scales.grad_weight", scales.grad_weight);
+  if (!std::isfinite(scales.out) || !std::isfinite(scales.grad_in) || !std::isfinite(scales.grad_weight)) {
+    check.fail_value(
+        fmt::format("scales must be finite, but are {}, {} and {}", scales.out, scales.grad_in, scales.grad_weight));
+  }
 }
 
 // x *= factor, for a small tensor that nobody else has seen.
