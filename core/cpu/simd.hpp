@@ -20,12 +20,13 @@ struct RowsOf {
   const T* factors = nullptr;             // of each row; null: all 1
   const std::int32_t* slots = nullptr;    // the number that stands for a row where winners are told; null: its place
   const std::int32_t* winners = nullptr;  // see the loops
+  T scale = T(1);                         // of a sum, once it is there
 };
 
 // Loops over rows of a table.
 template <class Row, class T>
 struct TableLoops {
-  // out (+)= the sum of the rows times their factors, in order by blocks of 64. With winners (as many rows as the
+  // out (+)= scale * the sum of the rows times their factors, in order by blocks of 64. With winners (as many rows as the
   // table, which holds gradients then), a column counts only where its winner is the slot.
   void (*sum)(const RowsOf<Row, T>& rows, T* out, bool accumulate);
   // out = the largest of factor * row in each column, the first of equals, NaN before all; winners = its slot. Leaves

@@ -7,7 +7,16 @@ namespace embergrad {
 Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options, const Scales& scales) {
   const OpCheck check("embedding");
   check.is_integer("input", input);
-  check_table(check, weight);
+  check.defined("weight", weight);
+  if (is_integer(weight.dtype())) {
+    check.has_rank("weight", weight, 2);
+    if (options.max_norm || scales.out != 1) {
+      check.fail_dtype(
+          fmt::format("weight must be floating for max_norm and scales, but is {}", name_of(weight.dtype())));
+    }
+  } else {
+    check_table(check, weight);
+  }
   check.index_device(weight, input);
   const std::int64_t rows = weight.shape()[0];
   const std::int64_t dim = weight.shape()[1];

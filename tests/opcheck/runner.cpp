@@ -30,6 +30,8 @@
 #include <embergrad/row_sparse.hpp>
 #include <embergrad/tensor.hpp>
 
+#include "untrusted_json.hpp"
+
 namespace embergrad::opcheck {
 
 namespace {
@@ -268,6 +270,9 @@ Outputs run_mse_loss(const Case& c) {
 
 Outputs run_pow(const Case& c) {
   const Tensor exponent = c.find("exponent");
+  if (c.args.has("self") && (c.args.has("input") || c.find("input").defined())) {
+    c.args.refuse("self", "nothing beside input");
+  }
   if (!exponent.defined()) return one(pow(c.get("input"), c.args.get<Scalar>("exponent")));
   if (c.find("input").defined()) return one(pow(c.get("input"), exponent));
   return one(pow(c.args.get<Scalar>(c.args.has("self") ? "self" : "input"), exponent));
@@ -309,7 +314,12 @@ using ExtremeOfTwo = Tensor (*)(const Tensor&, const Tensor&);
 
 // torch.max and torch.min: of all elements, along a dimension, or of two tensors.
 Outputs run_extreme(const Case& c, Extreme all, ExtremeAlong along, ExtremeOfTwo of_two) {
-  if (c.find("other").defined()) return one(of_two(c.get("input"), c.get("other")));
+  if (c.find("other").defined()) {
+    for (const char* name : {"dim", "keepdim"}) {
+      if (c.args.has(name)) c.args.refuse(name, "nothing beside other");
+    }
+    return one(of_two(c.get("input"), c.get("other")));
+  }
   if (c.args.has("dim")) return both(along(c.get("input"), c.args.get<int>("dim"), c.args.get("keepdim", false)));
   if (c.args.has("keepdim")) throw ValueError(fmt::format("{}: keepdim is given without dim", c.op));
   return one(all(c.get("input")));
@@ -378,7 +388,8 @@ std::vector<Tensor> numbered_inputs(const Case& c) {
 std::vector<Tensor> lstm_parameters(const Case& c, std::int64_t layers, bool bias, bool bidirectional) {
   const auto hidden = c.args.get<std::int64_t>("hidden_size");
   const auto projection = c.args.get<std::int64_t>("proj_size", 0);
-  if (hidden < 1) c.args.refuse("hidden_size", "at least 1");
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 4;  // four gates have so many rows
+  if (hidden < 1 || hidden > most) c.args.refuse("hidden_size", "at least 1 and such that four times it fits 64 bits");
   if (layers < 1) c.args.refuse("num_layers", "at least 1");
   if (projection < 0 || projection >= hidden) c.args.refuse("proj_size", "at least 0 and less than hidden_size");
 
@@ -532,7 +543,7 @@ Schedule schedule_of(const Case& c) {
     schedule.lr = *lr;
   }
   const auto steps_in = [&](const char* name) {
-    const auto given = c.args.get<std::vector<std::int64_t>>(name, {});
+    auto given = c.args.get<std::vector<std::int64_t>>(name, {});
     for (const std::int64_t step : given) {
       if (step < 0 || step >= schedule.steps) c.args.refuse(name, "steps from 0 up to the last");
     }
@@ -700,6 +711,20 @@ Op binary() {
   return {{"input", "other"}, {}, [](const Case& c) { return one(function(c.get("input"), c.get("other"))); }};
 }
 
+// The second operand is a tensor or a number.
+template <Tensor (*of_tensors)(const Tensor&, const Tensor&), Tensor (*beside_number)(const Tensor&, Scalar)>
+Op binary_or_number() {
+  return {{"input", "other"}, {"other"}, [](const Case& c) {
+            const Tensor other = c.find("other");
+            if (other.defined() || !c.args.has("other")) return one(of_tensors(c.get("input"), c.get("other")));
+            return one(beside_number(c.get("input"), c.args.get<Scalar>("other")));
+          }};
+}
+
+Outputs run_reshape(const Case& c) {
+  return one(reshape(c.get("input"), shape_of(c.args.get<std::vector<std::int64_t>>("shape"))));
+}
+
 const std::map<std::string, Op, std::less<>>& ops() {
   static const std::map<std::string, Op, std::less<>> table = {
       {"embedding",
@@ -753,19 +778,23 @@ const std::map<std::string, Op, std::less<>>& ops() {
        {{"input", "index"},
         {"dim"},
         [](const Case& c) { return one(index_select(c.get("input"), c.args.get<int>("dim"), c.get("index"))); }}},
-      {"add", binary<add>()},
-      {"sub", binary<sub>()},
-      {"mul", binary<mul>()},
-      {"div", binary<div>()},
+      {"add", binary_or_number<add, add>()},
+      {"sub", binary_or_number<sub, sub>()},
+      {"mul", binary_or_number<mul, mul>()},
+      {"div", binary_or_number<div, div>()},
+      {"eq", binary_or_number<eq, eq>()},
+      {"ne", binary_or_number<ne, ne>()},
+      {"lt", binary_or_number<lt, lt>()},
+      {"le", binary_or_number<le, le>()},
+      {"gt", binary_or_number<gt, gt>()},
+      {"ge", binary_or_number<ge, ge>()},
+      {"clone", {{"input"}, {}, [](const Case& c) { return one(c.get("input").clone()); }}},
+      {"detach", {{"input"}, {}, [](const Case& c) { return one(c.get("input").detach()); }}},
       {"matmul", binary<matmul>()},
       {"sum", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_reduce(c, sum, sum); }}},
       {"mean", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_reduce(c, mean, mean); }}},
-      {"reshape",
-       {{"input"},
-        {"shape"},
-        [](const Case& c) {
-          return one(reshape(c.get("input"), shape_of(c.args.get<std::vector<std::int64_t>>("shape"))));
-        }}},
+      {"reshape", {{"input"}, {"shape"}, run_reshape}},
+      {"view", {{"input"}, {"shape"}, run_reshape}},
       {"transpose",
        {{"input"},
         {"dim0", "dim1"},
@@ -815,7 +844,10 @@ bool names_one_of(const std::vector<std::string_view>& patterns, std::string_vie
 
 void check_known(const Case& c, const Op& op) {
   for (const auto& [name, value] : c.args.values().items()) {
-    if (names_one_of(op.args, name)) continue;
+    if (names_one_of(op.args, name)) {
+      if (!value.is_null() && c.inputs.contains(name)) c.args.refuse(name, "either this or the tensor");
+      continue;
+    }
     if (!names_one_of(op.tensors, name)) throw Unsupported(fmt::format("{}: unknown argument {}", c.op, name));
     if (!value.is_null()) c.args.refuse(name, "a tensor or null");
   }
@@ -897,8 +929,11 @@ StateDict run_op(const Case& c, const Op& op) {
 Json parse_case(const Loaded& file) {
   const auto text = file.metadata.find("case");
   if (text == file.metadata.end()) throw FormatError("the metadata holds no key \"case\"");
-  Json json = Json::parse(text->second, nullptr, false);
-  if (!json.is_object()) throw FormatError("the metadata key \"case\" is not a JSON object");
+  Json json = detail::parse_untrusted_json(text->second);
+  if (!json.is_object()) {
+    throw FormatError(
+        fmt::format("the metadata key \"case\" is not a JSON object that nests at most {} deep", detail::deepest_json));
+  }
   if (!json.contains("op") || !json.at("op").is_string()) throw FormatError("the case has no \"op\"");
   if (!json.contains("args") || json.at("args").is_null()) json["args"] = Json::object();
   if (!json.at("args").is_object()) throw FormatError("\"args\" of the case is not a JSON object");

@@ -48,8 +48,8 @@ struct FromPretrainedOptions {
 /// @endcode
 class Embedding : public Module {
  public:
-  /// ValueError for a negative size, a max_norm or a norm_type that is not above 0, IndexError for a padding_idx
-  /// outside the table, ShapeError for a weight of another shape, DTypeError if it is not floating.
+  /// ValueError for a negative size or a max_norm that is not above 0, IndexError for a padding_idx outside
+  /// the table, ShapeError for a weight of another shape, DTypeError if it is not floating.
   explicit Embedding(const EmbeddingOptions& options, Generator& generator = default_generator());
   /// The short form: `Embedding(10, 3)`.
   Embedding(std::int64_t num_embeddings, std::int64_t embedding_dim, Generator& generator = default_generator())

@@ -51,8 +51,8 @@ struct BagFromPretrainedOptions {
 /// @endcode
 class EmbeddingBag : public Module {
  public:
-  /// ValueError for a negative size, a max_norm or a norm_type that is not above 0, IndexError for a padding_idx
-  /// outside the table, ShapeError for a weight of another shape, DTypeError if it is not floating.
+  /// ValueError for a negative size or a max_norm that is not above 0, IndexError for a padding_idx outside
+  /// the table, ShapeError for a weight of another shape, DTypeError if it is not floating.
   explicit EmbeddingBag(const EmbeddingBagOptions& options, Generator& generator = default_generator());
   /// The short form: `EmbeddingBag(10, 3)`.
   EmbeddingBag(std::int64_t num_embeddings, std::int64_t embedding_dim, Generator& generator = default_generator())
