@@ -26,8 +26,8 @@ struct RowsOf {
 // Loops over rows of a table.
 template <class Row, class T>
 struct TableLoops {
-  // out (+)= scale * the sum of the rows times their factors, in order by blocks of 64. With winners (as many rows as the
-  // table, which holds gradients then), a column counts only where its winner is the slot.
+  // out (+)= scale * the sum of the rows times their factors, in order by blocks of 64. With winners (as many rows as
+  // the table, which holds gradients then), a column counts only where its winner is the slot.
   void (*sum)(const RowsOf<Row, T>& rows, T* out, bool accumulate);
   // out = the largest of factor * row in each column, the first of equals, NaN before all; winners = its slot. Leaves
   // both alone where there are no rows.
