@@ -1,0 +1,82 @@
+#include "files.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <embergrad/error.hpp>
+#include <embergrad/text/lines.hpp>
+#include <filesystem>
+#include <iostream>
+#include <system_error>
+
+namespace program {
+namespace {
+
+namespace fs = std::filesystem;
+using embergrad::IoError;
+
+std::string reason_of(int code) { return std::generic_category().message(code); }
+
+}  // namespace
+
+std::string name_of_input(const std::string& path) { return path == standard_input ? "standard input" : path; }
+
+std::string read_input(const std::string& path) {
+  if (path == standard_input) return embergrad::text::read_stream(std::cin, name_of_input(path));
+  return embergrad::text::read_file(path);
+}
+
+std::string count(int64_t number, std::string_view noun) {
+  return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
+}
+
+std::string shown(std::string_view text) {
+  std::string fit(text);
+  for (std::size_t i = 0; i < fit.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(fit[i]);
+    // U+0080 to U+009F, C2 80 to C2 9F, are control characters, too.
+    const bool c1 = byte == 0xC2 && i + 1 < fit.size() && static_cast<unsigned char>(fit[i + 1]) < 0xA0;
+    if (c1) fit.erase(i, 1);
+    if (c1 || byte < 0x20 || byte == 0x7F) fit[i] = '?';
+  }
+  return fit;
+}
+
+void check_output(const std::string& path, bool force) {
+  if (path.empty()) throw IoError("the name of a file to write is empty");
+  std::error_code none;
+  const fs::file_status status = fs::status(path, none);
+  if (fs::is_directory(status)) throw IoError(fmt::format("{}: cannot write: is a directory", path));
+  if (fs::exists(status) && !force) throw IoError(fmt::format("{}: exists already; --force replaces it", path));
+  const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
+  if (::access(folder.c_str(), W_OK | X_OK) != 0) {
+    throw IoError(fmt::format("{}: cannot write to its folder: {}", path, reason_of(errno)));
+  }
+}
+
+void write_file(const std::string& path, std::string_view bytes) {
+  // What is no regular file (a device, a pipe) can't be replaced, only written to.
+  std::error_code none;
+  const bool in_place = fs::exists(path, none) && !fs::is_regular_file(path, none);
+  const std::string name = in_place ? path : fmt::format("{}.{}.tmp", path, ::getpid());
+  const int file = ::open(name.c_str(), O_WRONLY | O_CLOEXEC | (in_place ? 0 : O_CREAT | O_EXCL), 0666);
+  if (file < 0) throw IoError(fmt::format("{}: cannot write: {}", path, reason_of(errno)));
+  const auto fail = [&] {
+    const int code = errno;
+    ::close(file);
+    if (!in_place) ::unlink(name.c_str());
+    throw IoError(fmt::format("{}: cannot write: {}", path, reason_of(code)));
+  };
+  while (!bytes.empty()) {
+    const ::ssize_t written = ::write(file, bytes.data(), bytes.size());
+    if (written < 0 && errno != EINTR) fail();
+    if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (!in_place && (::fsync(file) != 0 || ::rename(name.c_str(), path.c_str()) != 0)) fail();
+  ::close(file);
+}
+
+}  // namespace program
