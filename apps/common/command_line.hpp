@@ -21,7 +21,7 @@
 
 #include "files.hpp"
 
-namespace program {
+namespace common {
 
 inline constexpr int bad_usage = 2;
 
@@ -161,4 +161,4 @@ inline int run(CLI::App& app, int argc, char** argv, const char* commands, const
   return fail(app.get_name().c_str(), 1, error.what());
 }
 
-}  // namespace program
+}  // namespace common

@@ -12,7 +12,7 @@
 #include <iostream>
 #include <system_error>
 
-namespace program {
+namespace common {
 namespace {
 
 namespace fs = std::filesystem;
@@ -79,4 +79,4 @@ void write_file(const std::string& path, std::string_view bytes) {
   ::close(file);
 }
 
-}  // namespace program
+}  // namespace common

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace program {
+namespace common {
 
 /// The name that stands for standard input.
 inline constexpr std::string_view standard_input = "-";
@@ -31,4 +31,4 @@ void check_output(const std::string& path, bool force);
 /// IoError.
 void write_file(const std::string& path, std::string_view bytes);
 
-}  // namespace program
+}  // namespace common

@@ -2,7 +2,7 @@
 /// Ctrl-C, taken as a wish to stop at the next good moment.
 #pragma once
 
-namespace program {
+namespace common {
 
 /// From now on the first SIGINT or SIGTERM is only noted; the next one ends the program at once.
 void note_interrupts();
@@ -10,4 +10,4 @@ void note_interrupts();
 /// The signal that was noted, or 0.
 [[nodiscard]] int interrupted();
 
-}  // namespace program
+}  // namespace common

@@ -7,7 +7,7 @@
 #include <embergrad/error.hpp>
 #include <utility>
 
-namespace program {
+namespace common {
 
 namespace eg = embergrad;
 using eg::text::Vocabulary;
@@ -112,4 +112,4 @@ void ModelFile::load_into(eg::nn::Module& network) const {
   }
 }
 
-}  // namespace program
+}  // namespace common

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace program {
+namespace common {
 
 /// The metadata and tensors of one file. Whatever does not fit together is a FormatError that names the file.
 class ModelFile {
@@ -51,4 +51,4 @@ class ModelFile {
   nlohmann::json options_;
 };
 
-}  // namespace program
+}  // namespace common

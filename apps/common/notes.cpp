@@ -6,7 +6,7 @@
 
 #include "files.hpp"
 
-namespace program {
+namespace common {
 namespace {
 
 using nlohmann::json;
@@ -71,4 +71,4 @@ std::vector<std::string> differences(const json& then, const json& now) {
   return found;
 }
 
-}  // namespace program
+}  // namespace common

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace program {
+namespace common {
 
 /// Tells data from other data: FNV-1a, 64 bits.
 class Hash {
@@ -41,4 +41,4 @@ class Notes {
 /// "NAME was X and is Y" for each member that differs in two JSON objects.
 [[nodiscard]] std::vector<std::string> differences(const nlohmann::json& then, const nlohmann::json& now);
 
-}  // namespace program
+}  // namespace common

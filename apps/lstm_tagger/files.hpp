@@ -8,12 +8,12 @@
 
 namespace tagger {
 
-using program::check_output;
-using program::count;
-using program::name_of_input;
-using program::read_input;
-using program::shown;
-using program::write_file;
+using common::check_output;
+using common::count;
+using common::name_of_input;
+using common::read_input;
+using common::shown;
+using common::write_file;
 
 /// "3 sentences, 1 word"
 [[nodiscard]] std::string counts(const embergrad::text::Corpus& corpus);

@@ -6,7 +6,7 @@
 
 namespace tagger {
 
-using program::interrupted;
-using program::note_interrupts;
+using common::interrupted;
+using common::note_interrupts;
 
 }  // namespace tagger

@@ -106,7 +106,7 @@ void save_tagger(const std::string& path, const Tagger& tagger, const std::strin
 }
 
 Tagger load_tagger(const std::string& path) {
-  const program::ModelFile file(path, format_name, format_version);
+  const common::ModelFile file(path, format_name, format_version);
   const NetworkOptions options{.embedding_dim = file.whole("embedding_dim", 1, NetworkOptions::most_width),
                                .hidden = file.whole("hidden", 1, NetworkOptions::most_width),
                                .layers = file.whole("layers", 1, NetworkOptions::most_layers),
