@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,6 +21,23 @@ namespace fs = std::filesystem;
 using embergrad::IoError;
 
 std::string reason_of(int code) { return std::generic_category().message(code); }
+
+/// Where a file is or will be, whatever the way there.
+fs::path place_of(const std::string& path) {
+  constexpr int most_links = 40;
+  fs::path place = fs::absolute(path);
+  std::error_code none;
+  // A link to a file that is not there yet counts as well, which weakly_canonical does not follow.
+  for (int i = 0; i < most_links && fs::is_symlink(place, none); ++i) {
+    place = place.parent_path() / fs::read_symlink(place, none);
+  }
+  return fs::weakly_canonical(place, none);
+}
+
+bool is_same_file(const std::string& a, const std::string& b) {
+  std::error_code none;
+  return fs::equivalent(a, b, none) || place_of(a) == place_of(b);
+}
 
 }  // namespace
 
@@ -55,6 +74,42 @@ void check_output(const std::string& path, bool force) {
   if (::access(folder.c_str(), W_OK | X_OK) != 0) {
     throw IoError(fmt::format("{}: cannot write to its folder: {}", path, reason_of(errno)));
   }
+}
+
+void check_distinct(const std::vector<NamedFile>& outputs, const std::vector<NamedFile>& inputs) {
+  std::vector<NamedFile> all = outputs;
+  all.insert(all.end(), inputs.begin(), inputs.end());
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    for (std::size_t k = i + 1; k < all.size(); ++k) {
+      if (!is_same_file(all[i].path, all[k].path)) continue;
+      throw embergrad::ValueError(
+          fmt::format("{}: {} is the same file as {} ({})", all[k].name, all[k].path, all[i].name, all[i].path));
+    }
+  }
+}
+
+FileLock::FileLock(const std::string& path) : name_(place_of(path).string() + ".lock") {
+  struct stat opened = {};
+  struct stat named = {};
+  do {
+    if (file_ >= 0) ::close(file_);
+    file_ = ::open(name_.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (file_ < 0) throw IoError(fmt::format("{}.lock: cannot write: {}", path, reason_of(errno)));
+    // A file system without locks has none to refuse.
+    if (::flock(file_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      ::close(file_);
+      throw IoError(fmt::format("{}: another run is at work on it ({}.lock is locked)", path, path));
+    }
+    // Whoever had the lock may have removed the file meanwhile.
+  } while (::fstat(file_, &opened) != 0 || ::stat(name_.c_str(), &named) != 0 || opened.st_dev != named.st_dev ||
+           opened.st_ino != named.st_ino);
+}
+
+FileLock::~FileLock() {
+  // What is not empty is not of this program.
+  struct stat status = {};
+  if (::fstat(file_, &status) == 0 && status.st_size == 0) ::unlink(name_.c_str());
+  ::close(file_);
 }
 
 void write_file(const std::string& path, std::string_view bytes) {

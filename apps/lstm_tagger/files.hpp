@@ -8,9 +8,12 @@
 
 namespace tagger {
 
+using common::check_distinct;
 using common::check_output;
 using common::count;
+using common::FileLock;
 using common::name_of_input;
+using common::NamedFile;
 using common::read_input;
 using common::shown;
 using common::write_file;

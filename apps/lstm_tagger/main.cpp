@@ -141,11 +141,11 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       "\nDefaults stand in brackets. After each epoch the model is measured on the dev\n"
       "sentences; the best one is kept in the model file. Ctrl-C stops after the present\n"
       "batch and keeps the best so far; a second Ctrl-C ends the program at once.\n\n"
-      "After each epoch, and when it is stopped, all that the run needs to go on is put\n"
-      "into FILE.resume beside the model file. The same command with --resume goes on\n"
-      "from there and comes to the same model, to the bit. Only --epochs (without\n"
-      "--schedule), --patience, --test, --log, --save-every, --stop-after, --threads and\n"
-      "--quiet may change.\n\n"
+      "At the start, after each epoch, and when it is stopped, all that the run needs to\n"
+      "go on is put into FILE.resume beside the model file. The same command with\n"
+      "--resume goes on from there and comes to the same model, to the bit. Only\n"
+      "--epochs (without --schedule), --patience, --test, --log, --save-every,\n"
+      "--stop-after, --threads and --quiet may change.\n\n"
       "  embergrad-tagger train\n"
       "  embergrad-tagger train --train a.conllu --dev b.conllu --model m.safetensors");
 
@@ -188,7 +188,7 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->group(group);
   c.add_option("--log", o.log,
                "Write a line of JSON for each epoch: epoch, step, loss, accuracy (on the dev sentences), lr (then), "
-               "seconds (of training); --resume appends")
+               "seconds (of training); --resume goes on in it")
       ->type_name("FILE")
       ->group(group);
   c.add_flag("--quiet", o.quiet, "Only say how it ended")->group(group);

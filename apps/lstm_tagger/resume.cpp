@@ -3,11 +3,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <embergrad/error.hpp>
+#include <embergrad/text/lines.hpp>
+#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "files.hpp"
@@ -72,6 +76,17 @@ std::string sizes_in(const json& data) {
   return fmt::format("{} sentences, {} words", size("sentences"), size("words"));
 }
 
+/// Whether a line of a log is of `epoch` or a later one, or the beginning of a line.
+bool is_due(std::string_view line, int64_t epoch) {
+  const json value = json::parse(line, nullptr, false);
+  if (value.is_object()) {
+    const json found = value.value("epoch", json());
+    return found.is_number_integer() && found >= epoch;
+  }
+  constexpr std::string_view start = R"({"epoch":)";
+  return value.is_discarded() && !line.empty() && (line.starts_with(start) || start.starts_with(line));
+}
+
 }  // namespace
 
 std::string data_json(const eg::text::Corpus& corpus) {
@@ -109,13 +124,16 @@ Position read_position(const eg::optim::Checkpoint& checkpoint, const std::strin
   std::vector<std::string> differences;
   const json then = notes.object("options");
   const json now = json::parse(origin.options);
+  // What only one of them has hangs on another option: --epochs counts only with a --schedule.
   for (const auto& [name, value] : now.items()) {
-    const json before = then.value(name, json());
+    const json before = then.value(name, value);
     if (before != value)
       differences.push_back(fmt::format("{} was {} and is {}", name, shown_value(before), shown_value(value)));
   }
   for (const auto& [name, value] : then.items()) {
-    if (!now.contains(name)) differences.push_back(fmt::format("{} was {}", shown(name), shown_value(value)));
+    if (differences.empty() && !now.contains(name)) {
+      differences.push_back(fmt::format("{} was {} and is not known here", shown(name), shown_value(value)));
+    }
   }
   const json data_then = notes.object("data");
   const json data_now = json::parse(origin.data);
@@ -156,6 +174,32 @@ Position read_position(const eg::optim::Checkpoint& checkpoint, const std::strin
   position.best_correct = whole("best_correct", -1, any);
   position.best_accuracy = number("best_accuracy");
   return position;
+}
+
+std::string stopping_state(const Position& position, int64_t patience) {
+  const int64_t waited = position.epoch - 1 - position.best_epoch;
+  return json{{"best", position.best_epoch > 0 ? json(static_cast<double>(position.best_correct)) : json()},
+              {"best_step", position.best_epoch},
+              // An epoch that is under way is brought to its end.
+              {"stopped", patience > 0 && waited >= patience && position.batches == 0},
+              {"waited", waited}}
+      .dump();
+}
+
+void cut_log(const std::string& path, int64_t epoch) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return;
+  const std::string log = eg::text::read_file(path);
+  std::size_t keep = 0;
+  for (std::size_t at = 0; at < log.size();) {
+    const std::size_t end = std::min(log.find('\n', at), log.size());
+    const std::size_t next = std::min(end + 1, log.size());
+    if (!is_due(std::string_view(log).substr(at, end - at), epoch)) keep = next;
+    at = next;
+  }
+  if (keep == log.size()) return;
+  std::filesystem::resize_file(path, keep, error);
+  if (error) throw eg::IoError(fmt::format("{}: cannot write: {}", path, error.message()));
 }
 
 }  // namespace tagger

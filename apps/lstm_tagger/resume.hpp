@@ -43,4 +43,11 @@ struct Origin {
 [[nodiscard]] Position read_position(const embergrad::optim::Checkpoint& checkpoint, const std::string& path,
                                      const Origin& origin, int64_t batches);
 
+/// The state of the EarlyStopping, with this patience (0: none), of a run that stands there.
+[[nodiscard]] std::string stopping_state(const Position& position, int64_t patience);
+
+/// Drops the lines at the end of a log that tell of `epoch` and later ones, or were cut off: these epochs are trained
+/// once more. Throws IoError.
+void cut_log(const std::string& path, int64_t epoch);
+
 }  // namespace tagger

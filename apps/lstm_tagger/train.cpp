@@ -4,18 +4,21 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <embergrad/report/early_stopping.hpp>
 #include <embergrad/report/json_lines.hpp>
 #include <embergrad/report/progress.hpp>
 #include <embergrad/text/conllu.hpp>
 #include <embergrad/text/order.hpp>
 #include <filesystem>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -246,6 +249,10 @@ Origin origin_of(const TrainOptions& options, const Plan& plan, const Data& data
       named[option] = value;
     }
   }
+  // Data that differ are found by their hash; this tells why they do.
+  named["--dev-fraction"] = options.train.empty() || options.dev
+                                ? nlohmann::json()
+                                : nlohmann::json(options.dev_fraction.value_or(default_dev_fraction));
   const nlohmann::json parts = {{"training", nlohmann::json::parse(data_json(data.train))},
                                 {"dev", nlohmann::json::parse(data_json(data.dev))}};
   return {.options = named.dump(), .data = parts.dump()};
@@ -293,9 +300,17 @@ class Training {
         optimizer_(make_optimizer(options, plan, parameters_)),
         scheduler_(make_scheduler(options, plan, *optimizer_, batches_)),
         origin_(origin_of(options, plan, data)),
-        best_(tagger) {
+        best_(tagger),
+        stopping_({.patience = options.patience > 0 ? options.patience : std::numeric_limits<int64_t>::max(),
+                   .mode = eg::report::StoppingMode::max}) {
     best_.network = eg::nn::clone(tagger.network);
-    if (options.log) log_.emplace(*options.log, eg::report::JsonLinesOptions{.append = options.resume});
+  }
+
+  /// Writes the resume file before anything else, so that from here on --resume can go on, whatever happens.
+  void begin() {
+    save_resume();
+    is_new_ = true;
+    open_log();
   }
 
   /// Takes over where the run that wrote the resume file stands, and puts its best model back into the model file.
@@ -316,23 +331,26 @@ class Training {
     }
     checkpoint.restore(parts());
     position_ = position;
+    if (!data_.dev.empty()) stopping_.load_state(stopping_state(position_, options_.patience));
     if (position_.best_epoch > 0) save_best();
+    if (options_.log) cut_log(*options_.log, position_.epoch);
+    open_log();
   }
 
   /// Trains until the last epoch, `patience`, `stop_after` or an interrupt. The best model is in its file then.
-  Ending run() {
+  Ending run() try {
     for (; position_.epoch <= plan_.epochs; finish_epoch()) {
-      const int64_t done = position_.epoch - 1;
-      if (options_.patience > 0 && position_.batches == 0 && done - position_.best_epoch >= options_.patience) {
-        return Ending::patience;
-      }
+      if (stopping_.should_stop() && position_.batches == 0) return Ending::patience;
       const Ending ending = run_epoch();
       if (ending == Ending::complete) continue;
-      if (position_.best_epoch == 0) save_tagger(options_.model, tagger_, history(options_, plan_, done));
+      if (position_.best_epoch == 0) save_tagger(options_.model, tagger_, history(options_, plan_, 0));
       save_resume();
       return ending;
     }
     return Ending::complete;
+  } catch (...) {
+    if (is_new_) forget();
+    throw;
   }
 
   [[nodiscard]] const Position& position() const { return position_; }
@@ -345,9 +363,21 @@ class Training {
     return all;
   }
   void save_best() const { save_tagger(options_.model, best_, history(options_, plan_, position_.best_epoch)); }
-  void save_resume() const {
+  void save_resume() {
     eg::optim::save_checkpoint(resume_file(options_), parts(), resume_notes(origin_, position_),
                                position_.best_epoch > 0 ? best_.network.state_dict() : eg::StateDict());
+    is_new_ = false;
+  }
+  void open_log() {
+    if (options_.log) log_.emplace(*options_.log, eg::report::JsonLinesOptions{.append = options_.resume});
+  }
+  /// Removes what `begin` made, as there is nothing in it to go on with.
+  void forget() const noexcept {
+    std::error_code none;
+    std::filesystem::remove(resume_file(options_), none);
+    const bool is_file = options_.log && std::filesystem::symlink_status(*options_.log, none).type() ==
+                                             std::filesystem::file_type::regular;
+    if (is_file && std::filesystem::file_size(*options_.log, none) == 0) std::filesystem::remove(*options_.log, none);
   }
 
   /// One step; the loss.
@@ -404,7 +434,7 @@ class Training {
       accuracy = report.accuracy();
       note += fmt::format("  dev {:.4f}", report.accuracy());
       if (const auto unknown = report.unknown_accuracy()) note += fmt::format("  unknown {:.4f}", *unknown);
-      best = report.correct() > position_.best_correct;
+      best = stopping_.update(static_cast<double>(report.correct()), position_.epoch);
       if (best) {
         position_.best_correct = report.correct();
         position_.best_accuracy = report.accuracy();
@@ -448,7 +478,9 @@ class Training {
   Origin origin_;
   Position position_;
   Tagger best_;
+  eg::report::EarlyStopping stopping_;
   std::optional<eg::report::JsonLines> log_;
+  bool is_new_ = false;  // the resume file holds nothing but the beginning
 };
 
 // --- what is said
@@ -521,11 +553,30 @@ int stopped(const TrainOptions& options, Ending ending, const Position& position
   return 128 + interrupted();
 }
 
-/// Refuses to write over files that may be precious, and what can't be written.
+/// Refuses files that are given for two things.
+void check_names(const TrainOptions& options) {
+  std::vector<NamedFile> outputs = {{"--model", options.model}, {"the resume file", resume_file(options)}};
+  if (options.log) outputs.push_back({"--log", *options.log});
+  std::vector<NamedFile> inputs;
+  for (const std::string& path : options.train) inputs.push_back({"--train", path});
+  if (options.dev) inputs.push_back({"--dev", *options.dev});
+  if (options.test) inputs.push_back({"--test", *options.test});
+  check_distinct(outputs, inputs);
+}
+
+/// Refuses to write over files that may be precious, and what can't be written or gone on with.
 void check_outputs(const TrainOptions& options) {
   const std::string resume = resume_file(options);
+  const std::filesystem::file_status status = std::filesystem::status(resume);
+  if (options.resume && !std::filesystem::exists(status)) {
+    throw eg::IoError(fmt::format("--resume: {} is not there: no run on {} was started, or it is another --model",
+                                  resume, options.model));
+  }
+  if (options.resume && std::filesystem::is_directory(status)) {
+    throw eg::IoError(fmt::format("--resume: {} is a folder, not a resume file", resume));
+  }
   check_output(options.model, options.force || options.resume);
-  if (!options.resume && !options.force && std::filesystem::exists(resume)) {
+  if (!options.resume && !options.force && std::filesystem::exists(status)) {
     throw eg::IoError(fmt::format("{}: exists already; --resume goes on with it, --force replaces it", resume));
   }
   check_output(resume, true);
@@ -535,6 +586,9 @@ void check_outputs(const TrainOptions& options) {
 }  // namespace
 
 int train(const TrainOptions& options) {
+  check_output(options.model, true);
+  check_names(options);
+  const FileLock lock(options.model);
   check_outputs(options);
   eg::set_num_threads(options.threads);
   const Plan plan = plan_of(options);
@@ -550,7 +604,12 @@ int train(const TrainOptions& options) {
   if (options.initialisation == Initialisation::own) network.initialise();
   Tagger tagger{options.network, std::move(words), std::move(tags), std::move(network)};
   Training training(options, plan, data, tagger);
-  if (options.resume) training.resume();
+  note_interrupts();
+  if (options.resume) {
+    training.resume();
+  } else {
+    training.begin();
+  }
   if (!options.quiet) {
     introduce(options, plan, data, tagger);
     if (options.resume) {
@@ -561,7 +620,6 @@ int train(const TrainOptions& options) {
     std::fflush(stdout);
   }
 
-  note_interrupts();
   const Ending ending = training.run();
   if (ending == Ending::interrupted || ending == Ending::step_limit) {
     return stopped(options, ending, training.position());

@@ -1,15 +1,21 @@
 #include "kernels/embedding.hpp"
 
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "cpu/parallel.hpp"
+#include "cpu/rows.hpp"
 #include "cpu/simd.hpp"
 #include "cpu/visit.hpp"
+#include "kernels/rules/convert.hpp"
 #include "src/memory_pool.hpp"
 
 namespace embergrad {
+
+using cpu::rows_in;
+using cpu::visit_table;
 
 void run(OnCpu, const GatherRows& request) {
   if (request.dim == 0) return;
@@ -21,8 +27,7 @@ void run(OnCpu, const GatherRows& request) {
     const std::int64_t dim = request.dim;
     cpu::visit_index(request.index.dtype, [&](auto index_type) {
       const auto* index = request.index.as<const decltype(index_type)>();
-      const std::int64_t rows = std::max<std::int64_t>(1, 65536 / std::max<std::int64_t>(1, dim));
-      cpu::parallel_chunks(request.index.size, rows, [&](std::int64_t begin, std::int64_t end) {
+      cpu::parallel_chunks(request.index.size, rows_in(65536, dim), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
           const auto row = static_cast<std::int64_t>(index[i]);
           T* to = out + i * dim;
@@ -84,18 +89,121 @@ void run(OnCpu, const PlanRows& request) {
   *request.segments = segments;
 }
 
+namespace {
+
+template <class T>
+double norm_of_row(const T* row, std::int64_t dim, double p) {
+  const auto size = [&](std::int64_t j) { return std::fabs(rules::Converter<double, T>::f(row[j])); };
+  double sum = 0;
+  if (std::isinf(p)) {
+    double extreme = dim == 0 ? 0 : size(0);
+    for (std::int64_t j = 0; j < dim; ++j) {
+      if (std::isnan(size(j))) return size(j);
+      extreme = p > 0 ? std::max(extreme, size(j)) : std::min(extreme, size(j));
+    }
+    return extreme;
+  }
+  if (p == 0) {
+    for (std::int64_t j = 0; j < dim; ++j) sum += size(j) != 0 ? 1 : 0;
+    return sum;
+  }
+  if (p == 1) {
+    for (std::int64_t j = 0; j < dim; ++j) sum += size(j);
+    return sum;
+  }
+  if (p == 2) {
+    for (std::int64_t j = 0; j < dim; ++j) sum += size(j) * size(j);
+    return std::sqrt(sum);
+  }
+  for (std::int64_t j = 0; j < dim; ++j) sum += std::pow(size(j), p);
+  return std::pow(sum, 1 / p);
+}
+
+}  // namespace
+
+void run(OnCpu, const RenormRows& request) {
+  visit_table(request.table.dtype, [&]<class Row, class T>(Row, T) {
+    Row* table = request.table.as<Row>();
+    const std::int64_t dim = request.dim;
+    cpu::parallel_chunks(request.count, rows_in(4096, dim), [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        Row* row = table + request.rows[i] * dim;
+        const auto norm = static_cast<double>(static_cast<T>(norm_of_row(row, dim, request.p)));
+        if (!(norm > request.max_norm)) continue;
+        const auto factor = static_cast<T>(request.max_norm / (norm + 1e-7));
+        for (std::int64_t j = 0; j < dim; ++j) {
+          row[j] = rules::Converter<Row, T>::f(rules::Converter<T, Row>::f(row[j]) * factor);
+        }
+      }
+    });
+  });
+}
+
+namespace {
+
+template <class T>
+void plan_bags(const PlanBags& request) {
+  const std::int64_t count = request.starts[request.segments];
+  const std::int64_t all = request.bag_starts == nullptr ? 0 : request.bag_starts[request.bags];
+  const detail::Scratch<std::int64_t> bag_of(all);
+  for (std::int64_t b = 0; b < request.bags; ++b) {
+    for (std::int64_t p = request.bag_starts[b]; p < request.bag_starts[b + 1]; ++p) bag_of[p] = b;
+  }
+  T* factors = request.factors.as<T>();
+  if (factors != nullptr) {
+    const T* weights = request.weights.as<const T>();
+    const T* divisors = request.divisors.as<const T>();
+    const auto scale = static_cast<T>(request.scale);
+    for (std::int64_t s = 0; s < request.segments; ++s) {
+      const std::int64_t places = request.starts[s + 1] - request.starts[s];
+      const T frequency = request.by_frequency ? T(1) / static_cast<T>(places) : T(1);
+      for (std::int64_t i = request.starts[s]; i < request.starts[s + 1]; ++i) {
+        const std::int64_t place = request.places[i];
+        T factor = weights == nullptr ? T(1) : weights[place];
+        if (divisors != nullptr) {
+          const T divisor = divisors[bag_of[place]];
+          factor = divisor == T(0) ? T(0) : factor / divisor;
+        }
+        factors[i] = factor * frequency * scale;
+      }
+    }
+  }
+  if (request.bag_starts == nullptr) return;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t place = request.places[i];
+    const std::int64_t bag = bag_of[place];
+    request.places[i] = bag;
+    if (request.slots != nullptr) request.slots[i] = static_cast<std::int32_t>(place - request.bag_starts[bag]);
+  }
+}
+
+}  // namespace
+
+void run(OnCpu, const PlanBags& request) {
+  cpu::visit_floating(request.factors.dtype, [&](auto type) { plan_bags<decltype(type)>(request); });
+}
+
 void run(OnCpu, const SumSegments& request) {
   cpu::visit_floating(request.out.dtype, [&](auto type) {
     using T = decltype(type);
-    const auto& loops = cpu::simd().loops<T>();
+    const auto sum = cpu::simd().table<T>().sum;
     const T* grad = request.grad.as<const T>();
+    const T* factors = static_cast<const T*>(request.factors);
     T* out = request.out.as<T>();
-    const std::int64_t rows = std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, request.dim));
-    cpu::parallel_chunks(request.segments, rows, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t places = request.segments == 0 ? 0 : request.starts[request.segments];
+    cpu::parallel_chunks(request.segments, rows_in(16384, request.dim), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t s = begin; s < end; ++s) {
+        const std::int64_t first = request.starts[s];
         const std::int64_t row = request.rows == nullptr ? s : request.rows[s];
-        loops.sum_gathered_rows(grad, request.places + request.starts[s], request.starts[s + 1] - request.starts[s],
-                                request.dim, out + row * request.dim, request.accumulate);
+        sum({.table = grad,
+             .rows = request.places + first,
+             .count = request.starts[s + 1] - first,
+             .readable = places - first,
+             .width = request.dim,
+             .factors = factors == nullptr ? nullptr : factors + first,
+             .slots = request.slots == nullptr ? nullptr : request.slots + first,
+             .winners = request.winners},
+            out + row * request.dim, request.accumulate);
       }
     });
   });

@@ -9,6 +9,32 @@
 
 namespace embergrad::cpu {
 
+// Some rows of a table whose elements are of type Row, to be computed with in T.
+template <class Row, class T>
+struct RowsOf {
+  const Row* table;
+  const std::int64_t* rows;  // which
+  std::int64_t count;
+  std::int64_t readable;  // how many of `rows` may be looked at, to fetch them early; at least `count`
+  std::int64_t width;
+  const T* factors = nullptr;             // of each row; null: all 1
+  const std::int32_t* slots = nullptr;    // the number that stands for a row where winners are told; null: its place
+  const std::int32_t* winners = nullptr;  // see the loops
+};
+
+// Loops over rows of a table.
+template <class Row, class T>
+struct TableLoops {
+  // out (+)= the sum of the rows times their factors, in order by blocks of 64. With winners (as many rows as the
+  // table, which holds gradients then), a column counts only where its winner is the slot.
+  void (*sum)(const RowsOf<Row, T>& rows, T* out, bool accumulate);
+  // out = the largest of factor * row in each column, the first of equals, NaN before all; winners = its slot. Leaves
+  // both alone where there are no rows.
+  void (*max)(const RowsOf<Row, T>& rows, T* out, std::int32_t* winners);
+  // out[k] = row k (without its factor) · grad; with winners (one row), over the columns whose winner is its slot.
+  void (*dots)(const RowsOf<Row, T>& rows, const T* grad, T* out);
+};
+
 // Loops for one element type. Integers have elementwise rules that take them and the extremes; the rest is null.
 template <class T>
 struct Loops {
@@ -30,9 +56,6 @@ struct Loops {
   T (*sum)(const T* in, std::int64_t n);
   // out[j] = sum of in[k * stride + j] over k, in order by blocks of 64.
   void (*sum_rows)(const T* in, std::int64_t count, std::int64_t stride, std::int64_t width, T* out);
-  // out[j] (+)= sum of in[places[k] * width + j] over k, in order by blocks of 64.
-  void (*sum_gathered_rows)(const T* in, const std::int64_t* places, std::int64_t count, std::int64_t width, T* out,
-                            bool accumulate);
   void (*softmax_row)(const T* in, T* out, std::int64_t n, bool log);
   void (*softmax_row_grad)(const T* out, const T* grad, T* grad_in, std::int64_t n, bool log);
   // rules::BinaryCrossEntropy times weight, and times scale; a step is 1, or 0 for a number that repeats.
@@ -56,9 +79,25 @@ struct SimdTable {
   Loops<std::int32_t> i32;
   Loops<std::int64_t> i64;
   UpdateLoops update;
+  TableLoops<float, float> table_f32;
+  TableLoops<double, double> table_f64;
+  TableLoops<Float16, float> table_f16;
+  TableLoops<BFloat16, float> table_bf16;
 
   template <class T>
   const Loops<T>& loops() const;
+  template <class Row>
+  const auto& table() const {
+    if constexpr (rules::is_same<Row, float>) {
+      return table_f32;
+    } else if constexpr (rules::is_same<Row, double>) {
+      return table_f64;
+    } else if constexpr (rules::is_same<Row, Float16>) {
+      return table_f16;
+    } else {
+      return table_bf16;
+    }
+  }
 };
 template <>
 inline const Loops<float>& SimdTable::loops<float>() const {

@@ -1,9 +1,12 @@
 #include "kernels/update.hpp"
 
 #include <cmath>
+#include <type_traits>
 
 #include "cpu/parallel.hpp"
+#include "cpu/rows.hpp"
 #include "cpu/simd.hpp"
+#include "kernels/rules/convert.hpp"
 #include "src/memory_pool.hpp"
 
 namespace embergrad {
@@ -51,6 +54,41 @@ rules::AdamCoefficients<T> rounded(const rules::AdamCoefficients<double>& c) {
           static_cast<T>(c.sign)};
 }
 
+template <class T>
+rules::AdagradCoefficients<T> rounded(const rules::AdagradCoefficients<double>& c) {
+  return {static_cast<T>(c.rate), static_cast<T>(c.weight_decay), static_cast<T>(c.eps), static_cast<T>(c.sign)};
+}
+
+// Calls body(param, grad, n, at) for stretches of a step; at(view) is where the stretch begins in a state. Parameters of
+// 16 bits are brought to float32 and back.
+template <class Body>
+void for_each_stretch(const View& param, const View& grad, const RowList& rows, const Body& body) {
+  const auto stretches = [&]<class Row, class T>(Row, T) {
+    const auto one = [&](std::int64_t begin, std::int64_t grad_begin, std::int64_t n) {
+      const T* g = at<T>(grad, grad_begin);
+      const auto state = [begin](const View& view) { return at<T>(view, begin); };
+      Row* w = at<Row>(param, begin);
+      if constexpr (std::is_same_v<Row, T>) {
+        body(w, g, n, state);
+      } else {
+        const detail::Scratch<T> wide(n);
+        for (std::int64_t i = 0; i < n; ++i) wide[i] = rules::Converter<T, Row>::f(w[i]);
+        body(wide.get(), g, n, state);
+        for (std::int64_t i = 0; i < n; ++i) w[i] = rules::Converter<Row, T>::f(wide[i]);
+      }
+    };
+    if (rows.rows == nullptr) {
+      cpu::parallel_chunks(param.size, chunk,
+                           [&](std::int64_t begin, std::int64_t end) { one(begin, begin, end - begin); });
+    } else {
+      cpu::parallel_chunks(rows.count, cpu::rows_in(chunk, rows.dim), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) one(rows.rows[i] * rows.dim, i * rows.dim, rows.dim);
+      });
+    }
+  };
+  cpu::visit_table(param.dtype, stretches);
+}
+
 // The terms of a chunk for any p; the common p = 2 has a loop of its own.
 template <class T>
 double chunk_terms(const T* x, std::int64_t n, double p) {
@@ -71,23 +109,22 @@ double chunk_terms(const T* x, std::int64_t n, double p) {
 
 }  // namespace
 
-void run(OnCpu, const DenseSgd& request) {
-  by_type(request.param, [&]<class T>(T) {
-    const auto coefficients = rounded<T>(request.coefficients);
-    cpu::parallel_chunks(request.param.size, chunk, [&](std::int64_t begin, std::int64_t end) {
-      loops<T>().sgd(coefficients, request.nesterov, at<T>(request.param, begin), at<T>(request.grad, begin),
-                     at<T>(request.momentum, begin), end - begin);
-    });
+void run(OnCpu, const SgdStep& request) {
+  for_each_stretch(request.param, request.grad, request.rows, [&]<class T>(T* w, const T* g, std::int64_t n, auto at) {
+    loops<T>().sgd(rounded<T>(request.coefficients), request.nesterov, w, g, at(request.momentum), n);
   });
 }
 
-void run(OnCpu, const DenseAdam& request) {
-  by_type(request.param, [&]<class T>(T) {
-    const auto coefficients = rounded<T>(request.coefficients);
-    cpu::parallel_chunks(request.param.size, chunk, [&](std::int64_t begin, std::int64_t end) {
-      loops<T>().adam(coefficients, request.decay, at<T>(request.param, begin), at<T>(request.grad, begin),
-                      at<T>(request.m, begin), at<T>(request.v, begin), at<T>(request.v_max, begin), end - begin);
-    });
+void run(OnCpu, const AdamStep& request) {
+  for_each_stretch(request.param, request.grad, request.rows, [&]<class T>(T* w, const T* g, std::int64_t n, auto at) {
+    loops<T>().adam(rounded<T>(request.coefficients), request.decay, w, g, at(request.m), at(request.v),
+                    at(request.v_max), n);
+  });
+}
+
+void run(OnCpu, const AdagradStep& request) {
+  for_each_stretch(request.param, request.grad, request.rows, [&]<class T>(T* w, const T* g, std::int64_t n, auto at) {
+    loops<T>().adagrad(rounded<T>(request.coefficients), w, g, at(request.sum), n);
   });
 }
 

@@ -25,8 +25,34 @@ struct PlanRows {
   std::int64_t* segments;  // out: how many
 };
 
-// out[r(s), :] = (or +=, if `accumulate`) sum over the places p of segment s of grad[p, :], in order by blocks of 64.
-// r(s) is rows[s], or s where rows is null. float32 or float64.
+// Each row of `table` named in `rows` whose p-norm is above max_norm, times max_norm / (norm + 1e-7). Norms are summed in
+// float64, in order, and rounded to the table's type (float32 for 16 bits); the factor is rounded likewise.
+struct RenormRows {
+  View table;
+  std::int64_t dim;
+  const std::int64_t* rows;
+  std::int64_t count;
+  double max_norm, p;  // any p but NaN; 0 counts what is not 0, ±infinity takes the largest or smallest size
+};
+
+// From a plan of places to what SumSegments takes, for a lookup whose places share gradients by bags, or have factors.
+struct PlanBags {
+  std::int64_t* places;        // in: places in order of rows; out: the bag of each
+  const std::int64_t* starts;  // of the plan: [segments + 1]
+  std::int64_t segments;
+  const std::int64_t* bag_starts;  // [bags + 1]: where each bag begins; null: every place is a bag
+  std::int64_t bags;
+  View weights;   // of each place, or null
+  View divisors;  // of each bag, or null; where it is 0, so is the factor
+  bool by_frequency;
+  double scale;
+  View factors;         // out, or null: of each place: weight / divisor / how many places its row has · scale
+  std::int32_t* slots;  // out, or null: the place within its bag
+};
+
+// out[r(s), :] = (or +=, if `accumulate`) sum over the places p of segment s of factors[p] * grad[places[p], :], in
+// order by blocks of 64. With winners, of the columns where winners[places[p], :] == slots[p]. r(s) is rows[s], or s
+// where rows is null. float32 or float64.
 struct SumSegments {
   View grad, out;
   std::int64_t dim;
@@ -35,10 +61,15 @@ struct SumSegments {
   const std::int64_t* rows;
   std::int64_t segments;
   bool accumulate;
+  const void* factors = nullptr;          // of grad's type; null: all 1
+  const std::int32_t* slots = nullptr;    // with winners
+  const std::int32_t* winners = nullptr;  // a row for each row of grad, or null
 };
 
 void run(OnCpu, const GatherRows&);
 void run(OnCpu, const PlanRows&);
+void run(OnCpu, const RenormRows&);
+void run(OnCpu, const PlanBags&);
 void run(OnCpu, const SumSegments&);
 void run(OnCuda, const GatherRows&);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/rules/adagrad.hpp"
 #include "kernels/rules/adam.hpp"
 #include "kernels/rules/sgd.hpp"
 
@@ -18,6 +19,8 @@ struct UpdateLoopsOf {
   // One step of Adam; v_max is null without amsgrad.
   void (*adam)(const rules::AdamCoefficients<T>& coefficients, rules::Decay decay, T* param, const T* grad, T* m, T* v,
                T* v_max, std::int64_t n);
+  // One step of Adagrad.
+  void (*adagrad)(const rules::AdagradCoefficients<T>& coefficients, T* param, const T* grad, T* sum, std::int64_t n);
   // Σ x², in 16 lanes of float64.
   double (*sum_squares)(const T* x, std::int64_t n);
   // x *= factor

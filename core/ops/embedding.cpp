@@ -1,42 +1,41 @@
 #include <embergrad/ops.hpp>
 
-#include <fmt/format.h>
-
-#include "kernels/embedding.hpp"
-#include "src/op_check.hpp"
-#include "src/tensor_state.hpp"
+#include "ops/table.hpp"
 
 namespace embergrad {
 
-Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options) {
+Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options, const Scales& scales) {
   const OpCheck check("embedding");
   check.is_integer("input", input);
-  check.computes("weight", weight);
+  check_table(check, weight);
   check.index_device(weight, input);
-  check.has_rank("weight", weight, 2);
   const std::int64_t rows = weight.shape()[0];
   const std::int64_t dim = weight.shape()[1];
-  if (options.sparse)
-    check.fail_value("sparse is true, but row-sparse gradients are not supported; use sparse = false");
-  std::int64_t padding = -1;
-  if (options.padding_idx) {
-    padding = *options.padding_idx;
-    if (padding < -rows || padding >= rows) {
-      check.fail_index(fmt::format("padding_idx is {}, but weight has {} rows", padding, rows));
-    }
-    if (padding < 0) padding += rows;
-  }
+  const std::int64_t padding = padding_row(check, options.padding_idx, rows);
+  check_max_norm(check, options.max_norm, options.norm_type);
+  check_scales(check, scales);
   check.rows_exist("input", input, "weight", rows);
 
   const Tensor index = input.to(weight.device());
+  renormalise(check, weight, index, options.max_norm, options.norm_type);
   Tensor out = empty(input.shape() + dim, weight.options());
   launch(weight.device(),
          GatherRows{.table = detail::view(weight), .index = detail::view(index), .out = detail::view(out), .dim = dim});
+  if (item_size(weight.dtype()) == 2) out = out.to(DType::float32);
+  if (scales.out != 1) out = no_grad([&] { return out * scales.out; });
 
   // d weight[r] = sum of grad over the places where input == r; none for the padding row
-  return record("embedding", out, {weight}, [index = Saved::input(index), rows, padding](const Tensor& grad) {
-    return Gradient::dense_rows(RowSparse::from_lookup(index.get(), grad, rows, padding));
-  });
+  return record("embedding", out, {weight},
+                [index = Saved::input(index), rows, padding, scale = scales.grad_weight, sparse = options.sparse,
+                 by_frequency = options.scale_grad_by_freq](const Tensor& grad) {
+                  return table_gradient(detail::rows_of({.index = index.get(),
+                                                         .grad = grad,
+                                                         .rows = rows,
+                                                         .padding = padding,
+                                                         .by_frequency = by_frequency,
+                                                         .scale = scale}),
+                                        sparse);
+                });
 }
 
 }  // namespace embergrad

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels/memory.hpp"
 #include "kernels/reduce.hpp"
@@ -95,7 +96,10 @@ Tensor mean(const Tensor& input, const Dims& dims, bool keepdim) {
   const OpCheck check("mean");
   check.computes("input", input);
   const ReducedDims reduced(check, input.shape(), dims);
-  return div(sum(input, dims, keepdim), static_cast<double>(reduced.count()));
+  // 0 / 0 is a NaN with a sign on x86, which C++ prints as -nan.
+  const double count =
+      reduced.count() == 0 ? std::numeric_limits<double>::quiet_NaN() : static_cast<double>(reduced.count());
+  return div(sum(input, dims, keepdim), count);
 }
 
 }  // namespace embergrad

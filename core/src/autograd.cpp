@@ -13,6 +13,7 @@
 #include "kernels/memory.hpp"
 #include "src/memory_pool.hpp"
 #include "src/op_check.hpp"
+#include "src/row_sparse.hpp"
 #include "src/tensor_state.hpp"
 
 namespace embergrad {
@@ -221,9 +222,9 @@ void check_fits(const Shape& got, DType got_dtype, const Shape& shape, DType dty
     throw ShapeError(fmt::format("backward of {}: the gradient has shape {}, but the tensor has {}", op,
                                  got.to_string(), shape.to_string()));
   }
-  if (got_dtype != dtype) {
-    throw DTypeError(fmt::format("backward of {}: the gradient is {}, but the tensor is {}", op, name_of(got_dtype),
-                                 name_of(dtype)));
+  if (got_dtype != gradient_dtype(dtype)) {
+    throw DTypeError(fmt::format("backward of {}: the gradient is {}, but that of a {} tensor must be {}", op,
+                                 name_of(got_dtype), name_of(dtype), name_of(gradient_dtype(dtype))));
   }
 }
 

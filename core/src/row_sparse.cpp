@@ -12,17 +12,20 @@
 #include "kernels/embedding.hpp"
 #include "src/memory_pool.hpp"
 #include "src/op_check.hpp"
+#include "src/row_sparse.hpp"
 #include "src/tensor_state.hpp"
 
 namespace embergrad {
 
 using detail::view;
 
-// Rows given by a lookup: `source` holds a row for each place, `places` and `starts` say which belong to which row.
+// Rows given by a lookup: `places` and `starts` say which rows of `source` belong to which row of the table, and the
+// rest what of them counts (see SumSegments).
 struct RowSparse::State {
   std::int64_t rows, dim;
   Tensor source;
   Tensor places, starts;
+  Tensor factors, slots, winners;
   Tensor indices;
   Tensor values;  // undefined until somebody reads them
   std::once_flag summed;
@@ -35,7 +38,10 @@ struct RowSparse::State {
             .starts = starts.data<std::int64_t>(),
             .rows = into_table ? indices.data<std::int64_t>() : nullptr,
             .segments = indices.numel(),
-            .accumulate = into_table};
+            .accumulate = into_table,
+            .factors = factors.defined() ? factors.state()->data : nullptr,
+            .slots = slots.defined() ? slots.data<std::int32_t>() : nullptr,
+            .winners = winners.defined() ? winners.data<std::int32_t>() : nullptr};
   }
 };
 
@@ -45,7 +51,66 @@ Tensor index_tensor(std::int64_t count) { return empty({count}, {DType::int64, {
 
 std::int64_t* data_of(Tensor& indices) { return reinterpret_cast<std::int64_t*>(indices.state()->data); }
 
+// Places sorted by the row that they hold.
+struct Plan {
+  Plan(const Tensor& index, std::int64_t table_rows, std::int64_t skip)
+      : places(index_tensor(index.numel())), starts(index_tensor(index.numel() + 1)) {
+    Tensor found = index_tensor(index.numel());
+    launch(index.device(), PlanRows{.index = view(index),
+                                    .table_rows = table_rows,
+                                    .skip = skip,
+                                    .places = data_of(places),
+                                    .starts = data_of(starts),
+                                    .rows = data_of(found),
+                                    .segments = &segments});
+    rows = detail::make_view(found.state()->storage, 0, {segments}, DType::int64);
+  }
+  Tensor places, starts, rows;
+  std::int64_t segments = 0;
+};
+
 }  // namespace
+
+Tensor detail::distinct_rows(const Tensor& index, std::int64_t rows) { return Plan(index, rows, -1).rows; }
+
+RowSparse RowSparse::of(const detail::LookupGradient& lookup) {
+  Plan plan(lookup.index, lookup.rows, lookup.padding);
+  auto state = std::allocate_shared<State>(detail::PoolAllocator<State>());
+  state->rows = lookup.rows;
+  state->dim = lookup.grad.shape().back();
+  state->source = lookup.grad;
+  state->winners = lookup.winners;
+  const std::int64_t places = lookup.index.numel();
+  const DType dtype = lookup.grad.dtype();
+  const auto factors_of = [dtype](const Tensor& tensor) {
+    return tensor.defined() ? view(tensor) : View{.data = nullptr, .dtype = dtype, .size = 0};
+  };
+  const bool has_factors =
+      lookup.weights.defined() || lookup.divisors.defined() || lookup.by_frequency || lookup.scale != 1;
+  if (has_factors) state->factors = empty({places}, lookup.grad.options());
+  if (lookup.winners.defined()) state->slots = empty({places}, {DType::int32, {}});
+  if (has_factors || lookup.bag_starts.defined()) {
+    const bool bags = lookup.bag_starts.defined();
+    launch(lookup.index.device(),
+           PlanBags{.places = data_of(plan.places),
+                    .starts = data_of(plan.starts),
+                    .segments = plan.segments,
+                    .bag_starts = bags ? lookup.bag_starts.data<std::int64_t>() : nullptr,
+                    .bags = bags ? lookup.bag_starts.numel() - 1 : 0,
+                    .weights = factors_of(lookup.weights),
+                    .divisors = factors_of(lookup.divisors),
+                    .by_frequency = lookup.by_frequency,
+                    .scale = lookup.scale,
+                    .factors = factors_of(state->factors),
+                    .slots = state->slots.defined() ? view(state->slots).as<std::int32_t>() : nullptr});
+  }
+  state->places = std::move(plan.places);
+  state->starts = std::move(plan.starts);
+  state->indices = std::move(plan.rows);
+  return RowSparse(std::move(state));
+}
+
+RowSparse detail::rows_of(const LookupGradient& lookup) { return RowSparse::of(lookup); }
 
 RowSparse RowSparse::from_lookup(const Tensor& input, const Tensor& grad_output, std::int64_t rows,
                                  std::int64_t padding_idx) {
@@ -57,24 +122,7 @@ RowSparse RowSparse::from_lookup(const Tensor& input, const Tensor& grad_output,
                                  input.shape().to_string(), grad_output.shape().to_string()));
   }
   check.rows_exist("input", input, "the table", rows, padding_idx == -1);
-  auto state = std::allocate_shared<State>(detail::PoolAllocator<State>());
-  state->rows = rows;
-  state->dim = grad_output.shape().back();
-  state->source = grad_output;
-  const std::int64_t n = input.numel();
-  state->places = index_tensor(n);
-  state->starts = index_tensor(n + 1);
-  Tensor found = index_tensor(n);
-  std::int64_t segments = 0;
-  launch(input.device(), PlanRows{.index = view(input),
-                                  .table_rows = rows,
-                                  .skip = padding_idx,
-                                  .places = data_of(state->places),
-                                  .starts = data_of(state->starts),
-                                  .rows = data_of(found),
-                                  .segments = &segments});
-  state->indices = detail::make_view(found.state()->storage, 0, {segments}, DType::int64);
-  return RowSparse(std::move(state));
+  return of({.index = input, .grad = grad_output, .rows = rows, .padding = padding_idx});
 }
 
 RowSparse RowSparse::from_rows(const Tensor& indices, const Tensor& values, std::int64_t rows) {

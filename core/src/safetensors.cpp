@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -459,18 +460,40 @@ class Replacement {
     return target;
   }
 
+  // The first choice of a name is the same for each save of a file, so that what a killed program left is found, and
+  // removed, without a look at the whole folder. Whoever writes such a file holds a lock on it, which ends with the
+  // program: one that is locked belongs to another save that is under way, and then the name is a number.
   void create() {
     static std::atomic<std::uint64_t> number{0};
+    constexpr std::size_t longest = 200;  // most file systems take 255 bytes
+    const std::string usual = fmt::format(".embergrad-{}.tmp", target_.filename().string().substr(0, longest));
     for (int attempt = 0; attempt < 100; ++attempt) {
-      const std::string name = (directory_ / fmt::format(".embergrad-{}-{}.tmp", ::getpid(), number++)).string();
+      const bool is_usual = attempt == 0;
+      const std::string name =
+          (directory_ / (is_usual ? usual : fmt::format(".embergrad-{}-{}.tmp", ::getpid(), number++))).string();
+      if (is_usual) remove_leftover(name);
       file_.emplace(name, O_WRONLY | O_CREAT | O_EXCL, mode_t{0666});
-      if (file_->is_open()) {
+      if (file_->is_open() && (!is_usual || holds(*file_, name, true))) {
         temporary_ = name;
         return;
       }
-      if (errno != EEXIST) break;
+      if (!file_->is_open() && errno != EEXIST) break;
     }
     throw_io(path_, "write");
+  }
+
+  // Locks an open file, unless someone else has, or the name is another file's by now. Not every file system has locks.
+  static bool holds(const File& file, const std::string& name, bool where_there_are_no_locks) {
+    struct stat opened {};
+    struct stat named {};
+    if (::flock(file.descriptor(), LOCK_EX | LOCK_NB) != 0) return errno != EWOULDBLOCK && where_there_are_no_locks;
+    return ::fstat(file.descriptor(), &opened) == 0 && ::lstat(name.c_str(), &named) == 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+  }
+
+  static void remove_leftover(const std::string& name) {
+    const File left(name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (left.is_open() && holds(left, name, false)) ::unlink(name.c_str());
   }
 
   std::string path_;

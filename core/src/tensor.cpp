@@ -17,6 +17,7 @@
 #include "src/device_memory.hpp"
 #include "src/memory_pool.hpp"
 #include "src/op_check.hpp"
+#include "src/row_sparse.hpp"
 #include "src/tensor_state.hpp"
 
 namespace embergrad {
@@ -163,6 +164,8 @@ void adopt(const Tensor& leaf, const Tensor& source) {
   state.storage = from.storage;
   state.offset = from.offset;
   state.data = from.data;
+  state.shape = from.shape;
+  state.numel = from.numel;
 }
 
 std::span<const std::int64_t> frozen_rows(const Tensor& table) {
@@ -329,7 +332,9 @@ Tensor Tensor::to(DType wanted) const {
   Tensor converted = empty(shape(), {wanted, device()});
   launch(device(), Convert{.in = detail::view(*this), .out = detail::view(converted)});
   if (!is_floating(wanted)) return converted;
-  return record("to", converted, {*this}, [from = dtype()](const Tensor& grad) { return Gradient(grad.to(from)); });
+  return record("to", converted, {*this}, [from = detail::gradient_dtype(dtype())](const Tensor& grad) {
+    return Gradient(grad.to(from));
+  });
 }
 
 Tensor Tensor::to(Device wanted) const {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -20,14 +21,20 @@ void check_floating(const char* op, const Tensor& tensor) {
   }
 }
 
-// Copies new elements in, but for the frozen rows.
-void assign(Tensor& tensor, const Tensor& fresh) {
+// Fills a tensor, but for its frozen rows, with what make(shape) gives, by pieces: a large table must not be made twice.
+template <class Make>
+void assign(const Tensor& tensor, const Make& make) {
+  constexpr std::int64_t piece = std::int64_t{1} << 24;
   const NoGrad guard;
   std::vector<std::pair<std::int64_t, Tensor>> kept;
   for (const std::int64_t row : embergrad::detail::frozen_rows(tensor)) {
     if (tensor.dim() > 0 && row < tensor.size(0)) kept.emplace_back(row, tensor[row].clone());
   }
-  tensor.copy_from(fresh);
+  const Tensor flat = tensor.reshape({tensor.numel()});
+  for (std::int64_t begin = 0; begin < flat.numel(); begin += piece) {
+    const std::int64_t count = std::min(piece, flat.numel() - begin);
+    narrow(flat, 0, begin, count).copy_from(make(Shape{count}));
+  }
   for (const auto& [row, values] : kept) tensor[row].copy_from(values);
 }
 
@@ -83,7 +90,7 @@ void uniform(Tensor tensor, double a, double b, Generator& generator) {
   }
   if (tensor.numel() == 0) return;
   const NoGrad guard;
-  assign(tensor, rand(tensor.shape(), drawn_as(tensor), generator) * (b - a) + a);
+  assign(tensor, [&](const Shape& shape) { return rand(shape, drawn_as(tensor), generator) * (b - a) + a; });
 }
 
 void normal(Tensor tensor, double mean, double std, Generator& generator) {
@@ -94,12 +101,12 @@ void normal(Tensor tensor, double mean, double std, Generator& generator) {
   }
   if (tensor.numel() == 0) return;
   const NoGrad guard;
-  assign(tensor, randn(tensor.shape(), drawn_as(tensor), generator) * std + mean);
+  assign(tensor, [&](const Shape& shape) { return randn(shape, drawn_as(tensor), generator) * std + mean; });
 }
 
 void constant(Tensor tensor, double value) {
   if (!tensor.defined()) throw ValueError("init::constant: tensor is undefined");
-  assign(tensor, full(tensor.shape(), value, tensor.options()));
+  assign(tensor, [&](const Shape& shape) { return full(shape, value, tensor.options()); });
 }
 
 void zeros(Tensor tensor) { constant(std::move(tensor), 0); }

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <type_traits>
 
-#include "kernels/update.hpp"
 #include "optimizer_of.hpp"
 #include "views.hpp"
 
@@ -54,7 +53,7 @@ namespace detail {
 
 template <class Options>
 AdamFamily<Options>::AdamFamily(const char* name, const std::vector<typename OptimizerOf<Options>::Group>& groups)
-    : OptimizerOf<Options>({.name = name, .slots = slots, .counts_steps = true}, groups) {}
+    : OptimizerOf<Options>({.name = name, .slots = slots, .counts_steps = true, .always = 2}, groups) {}
 
 template <class Options>
 bool AdamFamily<Options>::needs_slot(std::size_t group, std::size_t slot) const {
@@ -62,17 +61,22 @@ bool AdamFamily<Options>::needs_slot(std::size_t group, std::size_t slot) const 
 }
 
 template <class Options>
+const char* AdamFamily<Options>::refuses_sparse(std::size_t) const {
+  return "the moments";
+}
+
+template <class Options>
 void AdamFamily<Options>::update(const Optimizer::Update& work) {
   const Options& o = this->options(work.entry.group);
   const auto t = static_cast<double>(work.entry.steps);
   constexpr bool decoupled = std::is_same_v<Options, AdamWOptions>;
-  const auto slot = [&](std::size_t s) { return part(work.entry.slots[s], work.begin, work.count); };
+  const auto slot = [&](std::size_t s) { return elements(work, work.entry.slots[s]); };
   // Without decay nothing is added: 0·inf would be NaN.
   const rules::Decay decay = o.weight_decay == 0 ? rules::Decay::none
                              : decoupled         ? rules::Decay::decoupled
                                                  : rules::Decay::coupled;
   launch(work.entry.parameter.device(),
-         DenseAdam{.coefficients = {.step_size = o.lr / (1 - std::pow(o.betas.beta1, t)),
+         AdamStep{.coefficients = {.step_size = o.lr / (1 - std::pow(o.betas.beta1, t)),
                                     .fresh1 = 1 - o.betas.beta1,
                                     .beta2 = o.betas.beta2,
                                     .fresh2 = 1 - o.betas.beta2,
@@ -82,11 +86,12 @@ void AdamFamily<Options>::update(const Optimizer::Update& work) {
                                     .keep = 1 - o.lr * o.weight_decay,
                                     .sign = o.maximize ? -1.0 : 1.0},
                    .decay = decay,
-                   .param = part(work.entry.parameter, work.begin, work.count),
-                   .grad = part(work.grad, work.begin, work.count),
+                   .param = elements(work, work.entry.parameter),
+                   .grad = gradient_of(work),
                    .m = slot(0),
                    .v = slot(1),
-                   .v_max = o.amsgrad ? slot(2) : View{}});
+                   .v_max = o.amsgrad ? slot(2) : View{},
+                   .rows = rows_of(work)});
 }
 
 template class AdamFamily<AdamOptions>;

@@ -4,10 +4,14 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <bit>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "crc32.hpp"
+#include "views.hpp"
 
 namespace embergrad::optim {
 namespace {
@@ -16,7 +20,9 @@ constexpr const char* reserved = "embergrad.";
 constexpr const char* format_key = "embergrad.format";
 constexpr const char* format_name = "embergrad-checkpoint";
 constexpr const char* version_key = "embergrad.version";
-constexpr const char* format_version = "1";
+constexpr const char* format_version = "2";
+constexpr const char* version_without_checksum = "1";
+constexpr const char* checksum_key = "embergrad.crc32";
 constexpr const char* default_name = "default";
 
 // Text from a file, fit for a message.
@@ -80,6 +86,30 @@ void compare_names(std::vector<std::string>& problems, const char* kind, const W
   }
 }
 
+// Of all notes and tensors by name, so that it does not matter how they are laid out in the file, or which are tied.
+std::string checksum(const Metadata& metadata, const StateDict& tensors) {
+  Crc32 sum;
+  for (const auto& [key, value] : metadata) {
+    if (key == checksum_key) continue;
+    sum.add_text(key);
+    sum.add_text(value);
+  }
+  std::vector<const StateDict::Entry*> order;
+  order.reserve(tensors.size());
+  for (const StateDict::Entry& entry : tensors) {
+    if (entry.second.defined()) order.push_back(&entry);
+  }
+  std::ranges::sort(order, {}, [](const StateDict::Entry* entry) -> const std::string& { return entry->first; });
+  for (const StateDict::Entry* entry : order) {
+    const Tensor host = entry->second.to(Device::cpu());
+    sum.add_text(entry->first);
+    sum.add_text(name_of(host.dtype()));
+    sum.add_text(host.shape().to_string());
+    sum.add(embergrad::detail::view(host).data, static_cast<std::size_t>(host.numel()) * item_size(host.dtype()));
+  }
+  return fmt::format("{:08x}", sum.value());
+}
+
 // Runs a check whose errors are to name the file and the part.
 template <class Check>
 auto naming(const std::string& where, const Check& check_part) {
@@ -122,6 +152,7 @@ void save_checkpoint(const std::string& path, const CheckpointParts& parts, cons
                                                                   std::bit_cast<std::int64_t>(generator->tick())}));
   }
   add("own.", own);
+  notes[checksum_key] = checksum(notes, all);
   save(path, all, notes);
 }
 
@@ -135,9 +166,18 @@ Checkpoint::Checkpoint(const std::string& path) : path_(path) {
   const std::string format = note(format_key);
   if (format.empty()) refuse("not a checkpoint: its metadata have no embergrad.format");
   if (format != format_name) refuse(fmt::format("not a checkpoint: its format is {}", shown(format)));
-  if (note(version_key) != format_version) {
-    refuse(fmt::format("a checkpoint of version {}, but this program reads version {}", shown(note(version_key)),
-                       format_version));
+  const std::string version = note(version_key);
+  if (version != format_version && version != version_without_checksum) {
+    refuse(fmt::format("a checkpoint of version {}, but this program reads versions {} and {}", shown(version),
+                       version_without_checksum, format_version));
+  }
+  const bool has_checksum = file.metadata.contains(checksum_key);
+  if (!has_checksum && version != version_without_checksum) {
+    refuse(fmt::format("the contents are damaged: the checksum {} is missing", checksum_key));
+  }
+  if (has_checksum && note(checksum_key) != checksum(file.metadata, file.tensors)) {
+    refuse(fmt::format("the contents are damaged: their checksum is {}, but {} says {}",
+                       checksum(file.metadata, file.tensors), checksum_key, shown(note(checksum_key))));
   }
   for (auto& [key, value] : file.metadata) {
     if (!key.starts_with(reserved)) metadata_.emplace(key, std::move(value));

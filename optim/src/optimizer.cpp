@@ -1,5 +1,6 @@
 #include <embergrad/autograd.hpp>
 #include <embergrad/error.hpp>
+#include <embergrad/ops.hpp>
 #include <embergrad/optim/optimizer.hpp>
 
 #include <fmt/format.h>
@@ -12,12 +13,18 @@
 #include <set>
 #include <utility>
 
+#include "src/row_sparse.hpp"
 #include "src/tensor_state.hpp"
 
 namespace embergrad::optim {
 namespace {
 
 constexpr std::int64_t layout_version = 1;
+
+// True if a table has become longer than a slot made for it.
+bool has_grown(const Shape& slot, const Shape& parameter) {
+  return slot.rank() == 2 && parameter.rank() == 2 && slot[1] == parameter[1] && slot[0] < parameter[0];
+}
 
 std::string options_text(const char* name, const std::vector<double>& values, bool is_flag) {
   if (is_flag) return fmt::format("{}={}", name, values[0] != 0 ? "True" : "False");
@@ -38,8 +45,8 @@ void Optimizer::add_group(const std::vector<Tensor>& parameters) {
     const Tensor& parameter = parameters[i];
     const auto place = [&] { return fmt::format("{}: parameter {} of group {}", name(), i, group); };
     if (!parameter.defined()) throw ValueError(fmt::format("{} is undefined", place()));
-    if (parameter.dtype() > DType::float64) {
-      throw DTypeError(fmt::format("{} must be float32 or float64, but is {}", place(), name_of(parameter.dtype())));
+    if (!is_floating(parameter.dtype())) {
+      throw DTypeError(fmt::format("{} must be floating, but is {}", place(), name_of(parameter.dtype())));
     }
     if (!parameter.is_leaf()) {
       throw ValueError(fmt::format("{} must be a leaf, but is the result of an op on the tape", place()));
@@ -124,46 +131,56 @@ void Optimizer::prepare(std::size_t index) {
   const Gradient& gradient = parameter.grad();
   if (!gradient.defined()) return;
   const auto place = [&] { return fmt::format("{}: parameter {}", name(), index); };
-  if (gradient.is_sparse()) {
-    throw ValueError(fmt::format("{} has a sparse gradient; sparse gradients are not supported", place()));
+  const bool sparse = gradient.is_sparse();
+  if (const char* reason = sparse ? refuses_sparse(entry.group) : nullptr; reason != nullptr) {
+    throw ValueError(fmt::format("{} has a sparse gradient, but {} of its group would move rows without one; use "
+                                 "sparse = false",
+                                 place(), reason));
   }
-  if (parameter.dtype() > DType::float64) {
-    throw DTypeError(
-        fmt::format("{} must be float32 or float64, but has become {}", place(), name_of(parameter.dtype())));
+  if (!is_floating(parameter.dtype())) {
+    throw DTypeError(fmt::format("{} must be floating, but has become {}", place(), name_of(parameter.dtype())));
   }
-  const Tensor& grad = gradient.dense();
-  if (grad.shape() != parameter.shape()) {
+  const Shape shape = sparse ? Shape{gradient.rows().rows(), gradient.rows().dim()} : gradient.dense().shape();
+  const DType dtype = sparse ? gradient.rows().dtype() : gradient.dense().dtype();
+  const Device device = sparse ? gradient.rows().device() : gradient.dense().device();
+  if (shape != parameter.shape()) {
     throw ShapeError(fmt::format("{} has shape {}, but its gradient has {}", place(), parameter.shape().to_string(),
-                                 grad.shape().to_string()));
+                                 shape.to_string()));
   }
-  if (grad.dtype() != parameter.dtype()) {
+  const DType computed = embergrad::detail::gradient_dtype(parameter.dtype());
+  if (dtype != computed) {
     throw DTypeError(
-        fmt::format("{} is {}, but its gradient is {}", place(), name_of(parameter.dtype()), name_of(grad.dtype())));
+        fmt::format("{} is {}, but its gradient is {}", place(), name_of(parameter.dtype()), name_of(dtype)));
   }
-  if (grad.device() != parameter.device()) {
+  if (device != parameter.device()) {
     throw DeviceError(fmt::format("{} is on {}, but its gradient on {}", place(), parameter.device().to_string(),
-                                  grad.device().to_string()));
+                                  device.to_string()));
   }
+  if (sparse) static_cast<void>(gradient.rows().values());  // summed here, where memory may run out
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     const Tensor& slot = entry.slots[s];
     Tensor& spare = entry.spares[s];
     spare = {};
     if (!needs_slot(entry.group, s)) continue;
     if (!slot.defined()) {
-      spare = zeros_like(parameter);
+      spare = full(parameter.shape(), slot_start(entry.group, s), {computed, parameter.device()});
+    } else if (has_grown(slot.shape(), parameter.shape())) {
+      spare = full(parameter.shape(), slot_start(entry.group, s), {computed, parameter.device()});
+      narrow(spare, 0, 0, slot.size(0)).copy_from(slot);
     } else if (slot.shape() != parameter.shape()) {
       throw ShapeError(fmt::format("{} has shape {}, but its {} has {}", place(), parameter.shape().to_string(),
                                    layout_.slots[s], slot.shape().to_string()));
-    } else if (slot.dtype() != parameter.dtype() || slot.device() != parameter.device()) {
+    } else if (slot.dtype() != computed || slot.device() != parameter.device()) {
       // The parameter was converted or moved; its state follows.
-      spare = slot.to(parameter.dtype()).to(parameter.device());
+      spare = slot.to(computed).to(parameter.device());
     }
   }
 }
 
 void Optimizer::apply(Entry& entry) {
   Tensor& parameter = entry.parameter;
-  const Tensor& grad = parameter.grad().dense();
+  const Gradient& gradient = parameter.grad();
+  const Tensor& grad = gradient.is_sparse() ? gradient.rows().values() : gradient.dense();
   const bool first = !entry.slots[0].defined();
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     if (entry.spares[s].defined()) entry.slots[s] = std::exchange(entry.spares[s], {});
@@ -175,17 +192,27 @@ void Optimizer::apply(Entry& entry) {
   const std::int64_t rows = parameter.dim() == 0 ? 1 : parameter.size(0);
   const std::int64_t width = rows == 0 ? 0 : parameter.numel() / rows;
   const std::int64_t row_offset = width == 0 ? 0 : parameter.state()->offset / width;
+  const std::span<const std::int64_t> frozen_rows = embergrad::detail::frozen_rows(parameter);
+  const std::int64_t* held = gradient.is_sparse() ? gradient.rows().indices().data<std::int64_t>() : nullptr;
   std::int64_t begin = 0;
   const auto run_to = [&](std::int64_t end) {
-    if (end > begin) update({entry, grad, first, begin, end - begin});
+    if (end > begin) update({entry, grad, first, begin, end - begin, held == nullptr ? nullptr : held + begin / width});
   };
-  for (const std::int64_t frozen : embergrad::detail::frozen_rows(parameter)) {
-    const std::int64_t row = frozen - row_offset;
-    if (row < 0 || row >= rows) continue;
+  const auto leave_out = [&](std::int64_t row) {
     run_to(row * width);
     begin = (row + 1) * width;
+  };
+  if (held != nullptr && !frozen_rows.empty()) {
+    for (std::int64_t i = 0; i < gradient.rows().count(); ++i) {
+      if (std::ranges::binary_search(frozen_rows, held[i] + row_offset)) leave_out(i);
+    }
+  } else if (held == nullptr) {
+    for (const std::int64_t frozen : frozen_rows) {
+      const std::int64_t row = frozen - row_offset;
+      if (row >= 0 && row < rows) leave_out(row);
+    }
   }
-  run_to(parameter.numel());
+  run_to(grad.numel());
 }
 
 // --- state
@@ -362,6 +389,7 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
     entry.parameter = entries_[i].parameter;
     entry.group = entries_[i].group;
     const Shape& shape = entry.parameter.shape();
+    const DType computed = embergrad::detail::gradient_dtype(entry.parameter.dtype());
     const std::string prefix = fmt::format("state.{}.", keys.parameters[i]);
     if (keys.are_names) {
       const Tensor* group = find(prefix + "group");
@@ -382,7 +410,7 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
             fmt::format("{}{} must be floating, but is {}", prefix, layout_.slots[s], name_of(slot->dtype())));
       } else {
         entry.slots[s] =
-            no_grad([&] { return slot->detach().to(entry.parameter.dtype()).to(entry.parameter.device()).clone(); });
+            no_grad([&] { return slot->detach().to(computed).to(entry.parameter.device()).clone(); });
       }
     }
     if (!layout_.counts_steps) continue;
@@ -395,12 +423,16 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
         entry.steps = static_cast<std::int64_t>(steps);
       }
     }
-    const bool has_first = source.contains(prefix + layout_.slots[0]);
-    const bool has_second = source.contains(prefix + layout_.slots[1]);
-    const bool has_any = has_first || has_second || step != nullptr || source.contains(prefix + layout_.slots[2]);
-    if (has_any && !(has_first && has_second && step != nullptr)) {
-      problems.push_back(
-          fmt::format("{}step, {} and {} must be there together", prefix, layout_.slots[0], layout_.slots[1]));
+    bool has_any = step != nullptr;
+    bool has_all = step != nullptr;
+    for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
+      const bool has_slot = source.contains(prefix + layout_.slots[s]);
+      has_any = has_any || has_slot;
+      if (s < layout_.always) has_all = has_all && has_slot;
+    }
+    if (has_any && !has_all) {
+      problems.push_back(fmt::format("{}step, {} must be there together", prefix,
+                                     fmt::join(layout_.slots.first(layout_.always), ", ")));
     }
   }
 

@@ -435,8 +435,7 @@ double OneCycleLR::between(double start, double end, double share) const {
 
 LRScheduler::Rates OneCycleLR::rates(std::size_t group, double, std::int64_t epoch, Moment) const {
   if (epoch > total_steps_) {
-    throw ValueError(
-        fmt::format("OneCycleLR: step {} is beyond the end of the cycle of {} steps", epoch, total_steps_));
+    throw ValueError(fmt::format("OneCycleLR: step {} is one too many: total_steps is {}", epoch, total_steps_));
   }
   struct Phase {
     double end_step, start_lr, end_lr, start_momentum, end_momentum;

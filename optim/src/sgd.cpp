@@ -1,6 +1,5 @@
 #include <embergrad/optim/sgd.hpp>
 
-#include "kernels/update.hpp"
 #include "optimizer_of.hpp"
 #include "views.hpp"
 
@@ -48,19 +47,25 @@ SGD::SGD(const std::vector<Group>& groups)
 
 bool SGD::needs_slot(std::size_t group, std::size_t) const { return options(group).momentum != 0; }
 
+const char* SGD::refuses_sparse(std::size_t group) const {
+  const SGDOptions& o = options(group);
+  return o.momentum != 0 ? "momentum" : o.weight_decay != 0 ? "weight_decay" : nullptr;
+}
+
 void SGD::update(const Update& work) {
   const SGDOptions& o = options(work.entry.group);
   const bool has_momentum = o.momentum != 0;
   launch(work.entry.parameter.device(),
-         DenseSgd{.coefficients = {.lr = o.lr,
-                                   .momentum = o.momentum,
-                                   .fresh = work.first ? 1 : 1 - o.dampening,
-                                   .weight_decay = o.weight_decay,
-                                   .sign = o.maximize ? -1.0 : 1.0},
-                  .nesterov = o.nesterov,
-                  .param = part(work.entry.parameter, work.begin, work.count),
-                  .grad = part(work.grad, work.begin, work.count),
-                  .momentum = has_momentum ? part(work.entry.slots[0], work.begin, work.count) : View{}});
+         SgdStep{.coefficients = {.lr = o.lr,
+                                  .momentum = o.momentum,
+                                  .fresh = work.first ? 1 : 1 - o.dampening,
+                                  .weight_decay = o.weight_decay,
+                                  .sign = o.maximize ? -1.0 : 1.0},
+                 .nesterov = o.nesterov,
+                 .param = elements(work, work.entry.parameter),
+                 .grad = gradient_of(work),
+                 .momentum = has_momentum ? elements(work, work.entry.slots[0]) : View{},
+                 .rows = rows_of(work)});
 }
 
 }  // namespace embergrad::optim

@@ -1,4 +1,5 @@
 // Stops embergrad-tagger in every way there is, goes on with --resume, and compares with a run that was not stopped.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <csignal>
@@ -13,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/checkpoint.hpp"
 #include "support/temporary_directory.hpp"
 #include "tagger_support.hpp"
 
@@ -68,6 +70,25 @@ std::map<std::string, std::string> said_of_epochs(const std::string& out) {
     if (line.starts_with("epoch ") && loss != std::string::npos) said[line.substr(0, 9)] = line.substr(loss);
   }
   return said;
+}
+
+// The lines of a log without the seconds, which no two runs share.
+std::vector<std::string> log_of(const Place& place) {
+  std::vector<std::string> lines = lines_of(read_bytes(place / "log"));
+  for (std::string& line : lines) {
+    const auto seconds = line.find(",\"seconds\":");
+    BOOST_TEST_REQUIRE(seconds != std::string::npos, line);
+    BOOST_TEST((line.front() == '{' && line.back() == '}'), line);
+    line.resize(seconds);
+  }
+  return lines;
+}
+
+std::vector<std::string> names_in(const Place& place) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(place.path())) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 std::string with_epochs(int count) { return " --epochs " + std::to_string(count) + " "; }
@@ -129,6 +150,8 @@ BOOST_AUTO_TEST_CASE(a_save_is_whole_after_kill_9_at_any_moment) {
     if (fs::exists(place / "m")) BOOST_CHECK_NO_THROW((void)embergrad::load(place / "m"));
     (void)place.good(command + "--resume");
     BOOST_TEST((Files(place) == Files(straight)));
+    const std::vector<std::string> left = {"m", "m.resume", "t"};
+    BOOST_TEST(names_in(place) == left, boost::test_tools::per_element());
   }
   BOOST_TEST_MESSAGE(cut_short << " of 20 runs were cut short");
   BOOST_TEST(cut_short > 5);
@@ -256,9 +279,11 @@ BOOST_AUTO_TEST_CASE(another_run_is_refused_by_name) {
       {command + sizes + " --weight-decay 0.5", {"--weight-decay"}},
       {command + sizes + " --clip 2", {"--clip"}},
       {command + sizes + " --seed 2", {"--seed was 1 and is 2", "training sentences are others"}},
-      {command + sizes + " --schedule linear", {"--schedule was \"constant\"", "--epochs was unset and is 5"}},
-      {command + sizes + " --dev-fraction 0.2", {"training sentences are others: 36 sentences", "dev sentences"}},
-      {command + sizes + " --dev t", {"training sentences are others", "40 sentences"}},
+      {command + sizes + " --schedule linear", {"--schedule was \"constant\" and is \"linear\"\n"}},
+      {command + sizes + " --dev-fraction 0.2",
+       {"--dev-fraction was 0.1 and is 0.2", "training sentences are others: 36 sentences", "dev sentences"}},
+      {command + sizes + " --dev t",
+       {"--dev-fraction was 0.1 and is unset", "training sentences are others", "40 sentences"}},
       {"train --train changed --model m --threads 1" + sizes, {"sentences are others"}},
       {"train --train more --model m --threads 1" + sizes, {"37 sentences"}},
   };
@@ -281,7 +306,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_resume_files) {
   (void)place.good(command + "--stop-after 12");
   const std::string whole = read_bytes(place / "m.resume");
   const std::string model = read_bytes(place / "m");
-  const embergrad::Loaded file = embergrad::load(place / "m.resume");
+  const embergrad::Loaded file = embergrad::test::without_checksum(embergrad::load(place / "m.resume"));
   const auto refused = [&](const std::string& what, const std::string& reason) {
     const Result got = place.run(command + "--resume");
     BOOST_TEST_CONTEXT(what << ": " << got.err) {
@@ -298,6 +323,15 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_resume_files) {
     write_bytes(place / "m.resume", whole.substr(0, size));
     refused("cut off", "");
   }
+  std::string flipped = whole;
+  flipped[whole.size() - 1000] = static_cast<char>(flipped[whole.size() - 1000] ^ 4);
+  write_bytes(place / "m.resume", flipped);
+  refused("a bit that flipped", "the contents are damaged");
+  fs::remove(place / "m.resume");
+  refused("none", "no run on m was started");
+  fs::create_directory(place / "m.resume");
+  refused("a folder", "m.resume is a folder");
+  fs::remove(place / "m.resume");
   write_bytes(place / "m.resume", model);
   refused("a model", "not a checkpoint: its format is embergrad-tagger");
 
@@ -309,7 +343,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_resume_files) {
     refused(what, reason);
   };
   with(
-      "a later version", [](auto& f) { f.metadata["embergrad.version"] = "2"; }, "version 2");
+      "a later version", [](auto& f) { f.metadata["embergrad.version"] = "3"; }, "version 3");
   with(
       "another program's", [](auto& f) { f.metadata["program"] = "other"; }, "it is of other");
   for (const std::string key : {"program", "options", "data", "position"}) {
@@ -359,17 +393,6 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_resume_files) {
 }
 
 BOOST_AUTO_TEST_CASE(a_log_has_a_line_an_epoch) {
-  // Without the seconds, which no two runs share.
-  const auto log_of = [](const Place& place) {
-    std::vector<std::string> lines = lines_of(read_bytes(place / "log"));
-    for (std::string& line : lines) {
-      const auto seconds = line.find(",\"seconds\":");
-      BOOST_TEST_REQUIRE(seconds != std::string::npos, line);
-      BOOST_TEST((line.front() == '{' && line.back() == '}'), line);
-      line.resize(seconds);
-    }
-    return lines;
-  };
   const std::string command = "train" + tiny + "--lr 0.02 --schedule linear --log log" + with_epochs(epochs);
   const Small straight;
   (void)straight.good(command);
@@ -396,6 +419,140 @@ BOOST_AUTO_TEST_CASE(a_log_has_a_line_an_epoch) {
   BOOST_TEST(log_of(there) == lines, boost::test_tools::per_element());
   (void)there.good("train" + tiny + "--lr 0.02 --dev-fraction 0 --epochs 1 --quiet --force --log log");
   BOOST_TEST(log_of(there).at(0).find(R"(,"accuracy":null,"lr":0.02)") != std::string::npos);
+}
+
+// The line of an epoch is written before the resume file is, which a kill or a full disk may prevent.
+BOOST_AUTO_TEST_CASE(a_log_tells_of_no_epoch_twice) {
+  const std::string command = "train" + tiny + "--lr 0.02 --log log" + with_epochs(epochs);
+  const Small straight;
+  (void)straight.good(command);
+  const std::vector<std::string> lines = log_of(straight);
+  for (const std::string tail : {"", "{\"epoch\":3,\"st", "{\"ep", "{\"epoch\":3,\"step\":27}"}) {
+    for (const int stop : {5, 13}) {
+      const Small place;
+      (void)place.good(command + "--stop-after " + std::to_string(stop));
+      const std::string before = read_bytes(place / "m.resume");
+      (void)place.good(command + "--resume --stop-after 22");
+      BOOST_TEST(log_of(place).size() == 2U);
+      write_bytes(place / "m.resume", before);
+      write_bytes(place / "log", read_bytes(place / "log") + tail);
+      (void)place.good(command + "--resume");
+      BOOST_TEST(log_of(place) == lines, "stopped after " << stop << ", tail " << tail);
+    }
+  }
+  // What is not of this program stays, and a run that is refused changes nothing.
+  const Small place;
+  (void)place.good(command + "--stop-after 13");
+  write_bytes(place / "log", "[1]\nprecious\n" + read_bytes(place / "log") + "{\"epoch\":2}\n");
+  const std::string log = read_bytes(place / "log");
+  BOOST_TEST(place.run(command + "--resume --seed 2").status == 1);
+  BOOST_TEST(read_bytes(place / "log") == log);
+  (void)place.good(command + "--resume");
+  const std::vector<std::string> all = lines_of(read_bytes(place / "log"));
+  BOOST_TEST(all.size() == 2U + lines.size());
+  BOOST_TEST(all[1] == "precious");
+  BOOST_TEST(place.run(command + "--resume --log new --seed 2").status != 0);
+  BOOST_TEST(!fs::exists(place / "new"));
+}
+
+BOOST_AUTO_TEST_CASE(killed_before_the_first_epoch_ends) {
+  const std::vector<std::string> arguments{
+      "train", "--train", sample + "train.conllu", "--hidden", "64", "--batch", "4", "--epochs", "1", "--model", "m",
+      "--log", "log"};
+  std::string command;
+  for (const std::string& argument : arguments) command += "'" + argument + "' ";
+  const Place straight;
+  (void)straight.good(command);
+  for (const std::string moment : {"m.lock", "m.resume", "log"}) {
+    const Place place;
+    Running running(place, arguments);
+    running.wait_until([&] { return fs::exists(place / moment); });
+    BOOST_TEST(running.stop(SIGKILL).status == 1000 + SIGKILL);
+    BOOST_TEST(!fs::exists(place / "m"));
+    // Without a resume file there is nothing to go on with, and nothing in the way.
+    const bool started = fs::exists(place / "m.resume");
+    BOOST_TEST((started || moment == "m.lock"));
+    if (started) {
+      const Result refused = place.run(command);
+      BOOST_TEST(refused.status == 1);
+      BOOST_TEST(refused.err.find("--resume goes on with it") != std::string::npos, refused.err);
+    }
+    (void)place.good(command + (started ? "--resume" : ""));
+    BOOST_TEST((Files(place) == Files(straight)));
+    BOOST_TEST(log_of(place) == log_of(straight), boost::test_tools::per_element());
+  }
+}
+
+// What a run that fails at once began is not in the way of the next one.
+BOOST_AUTO_TEST_CASE(a_run_that_fails_before_its_first_save_leaves_nothing) {
+  const Small place;
+  const Result diverged = place.run("train --optimizer sgd --lr 1e38 --log log" + tiny);
+  BOOST_TEST(diverged.status == 1);
+  const std::vector<std::string> left = {"t"};
+  BOOST_TEST(names_in(place) == left, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(two_runs_on_one_model_at_once) {
+  const Small place;
+  const std::vector<std::string> arguments{"train", "--train", "t", "--embedding-dim", "6", "--hidden",
+                                           "5",     "--batch", "4", "--model",         "m", "--epochs",
+                                           "100000"};
+  std::string command;
+  for (const std::string& argument : arguments) command += argument + " ";
+  fs::create_symlink(place / "m", place / "link");
+  Running running(place, arguments);
+  running.wait_until([&] { return fs::exists(place / "m"); });
+  for (const std::string more : {"", "--force", "--resume"}) {
+    const Result refused = place.run(command + more);
+    BOOST_TEST_CONTEXT(more << ": " << refused.err) {
+      BOOST_TEST(refused.status == 1);
+      BOOST_TEST(refused.out == "");
+      BOOST_TEST(is_one_line(refused.err));
+      BOOST_TEST(refused.err.find("m: another run is at work on it") != std::string::npos);
+    }
+  }
+  BOOST_TEST(place.run("train --train t --force --model link").err.find("another run") != std::string::npos);
+  BOOST_TEST(running.stop(SIGINT).status == 128 + SIGINT);
+  BOOST_TEST(!fs::exists(place / "m.lock"));
+  // A lock that a killed run left, or that is not of this program, locks nothing.
+  write_bytes(place / "m.lock", "precious");
+  (void)place.good(command + "--resume --stop-after 1");
+  BOOST_TEST(read_bytes(place / "m.lock") == "precious");
+}
+
+BOOST_AUTO_TEST_CASE(one_file_for_two_things_is_refused) {
+  const Small place;
+  const std::string data = read_bytes(place / "t");
+  fs::create_symlink("t", place / "to_t");
+  fs::create_hard_link(place / "t", place / "twin");
+  fs::create_symlink("later", place / "to_later");
+  const std::string here = place.path().string();
+  const std::map<std::string, std::string> wrong = {
+      {"--train t --model t", "--train: t is the same file as --model (t)"},
+      {"--train t --model ./t", "--train: t is the same file as --model (./t)"},
+      {"--train t --model m --log to_t", "--train: t is the same file as --log (to_t)"},
+      {"--train t --model twin", "--train: t is the same file as --model (twin)"},
+      {"--train t --train to_t --model m --log '" + here + "/twin'", "--train: t is the same file as --log"},
+      {"--train t --dev twin --model m --log m", "--log: m is the same file as --model (m)"},
+      {"--train '" + sample + "train.conllu' --dev t --model m --log ./t", "--dev: t is the same file as --log (./t)"},
+      {"--train '" + sample + "train.conllu' --test t --model m --log t", "--test: t is the same file as --log (t)"},
+      {"--train t --model m --log m.resume", "--log: m.resume is the same file as the resume file (m.resume)"},
+      {"--train t --model later --log to_later", "--log: to_later is the same file as --model (later)"},
+      {"--train t --model m --log no/../m", "--log: no/../m is the same file as --model (m)"},
+  };
+  for (const auto& [arguments, reason] : wrong) {
+    for (const std::string more : {"", " --force", " --resume"}) {
+      const Result refused = place.run("train --epochs 1 " + arguments + more);
+      BOOST_TEST_CONTEXT(arguments << more << ": " << refused.err) {
+        BOOST_TEST(refused.status == 1);
+        BOOST_TEST(is_one_line(refused.err));
+        BOOST_TEST(refused.err.find(reason) != std::string::npos);
+      }
+    }
+  }
+  const std::vector<std::string> left = {"t", "to_later", "to_t", "twin"};
+  BOOST_TEST(names_in(place) == left, boost::test_tools::per_element());
+  BOOST_TEST((read_bytes(place / "t") == data));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

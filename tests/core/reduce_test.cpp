@@ -84,6 +84,15 @@ T sum_in_lanes(const std::vector<T>& x) {
 
 BOOST_AUTO_TEST_SUITE(reduce)
 
+// Not "-nan", as C++ prints the NaN that x86 makes of 0 / 0.
+BOOST_AUTO_TEST_CASE(the_mean_of_nothing_is_a_nan_without_a_sign) {
+  for_computing_types([](DType dtype) {
+    const double value = eg::mean(eg::zeros({0}, {dtype, {}})).item();
+    BOOST_TEST(std::isnan(value));
+    BOOST_TEST(!std::signbit(value));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(sums_and_means_over_any_dimensions) {
   for_computing_types([](DType dtype) {
     Draw draw(41);

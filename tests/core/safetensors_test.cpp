@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -133,6 +135,49 @@ BOOST_AUTO_TEST_CASE(every_dtype_and_shape_comes_back) {
   for (const auto& [name, tensor] : tensors) BOOST_TEST(equal_to(name, loaded.tensors.at(name), tensor));
   BOOST_TEST(std::signbit(loaded.tensors.at("special").at({3})));
   BOOST_TEST(loaded.metadata.empty());
+}
+
+BOOST_AUTO_TEST_CASE(what_a_killed_save_left_is_removed_by_the_next_one) {
+  const eg::StateDict tensors = dict({{"w", eg::zeros({1 << 22})}});
+  const auto is_temporary = [](const std::string& name) { return name.ends_with(".tmp"); };
+  for (int run = 0; run < 3; ++run) {
+    const ::pid_t child = ::fork();
+    if (child == 0) {
+      for (;;) eg::save(path, tensors);
+    }
+    for (int i = 0; i < 10000 && std::ranges::none_of(names(), is_temporary); ++i) ::usleep(500);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    // It may have come to the end of a save just then.
+    write_bytes(directory / ".embergrad-file.safetensors.tmp", "cut off");
+    write_bytes(directory / ".embergrad-other.tmp", "of another file");
+    eg::save(path, tensors);
+    const std::vector<std::string> expected = {".embergrad-other.tmp", "file.safetensors"};
+    BOOST_TEST(names() == expected, boost::test_tools::per_element());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_save_that_is_under_way_elsewhere_is_left_alone) {
+  const std::string other = directory / ".embergrad-file.safetensors.tmp";
+  write_bytes(other, "under way");
+  const int file = ::open(other.c_str(), O_RDONLY);
+  BOOST_TEST_REQUIRE(::flock(file, LOCK_EX) == 0);
+  eg::save(path, dict({{"w", eg::ones({2})}}));
+  BOOST_TEST(names().size() == 2U);
+  BOOST_TEST(read_bytes(other) == "under way");
+  ::close(file);
+  eg::save(path, dict({{"w", eg::ones({3})}}));
+  BOOST_TEST(names().size() == 1U);
+  BOOST_TEST(eg::load(path).tensors.at("w").numel() == 3);
+}
+
+BOOST_AUTO_TEST_CASE(names_as_long_as_they_may_be) {
+  for (const std::size_t length : {199U, 200U, 201U, 255U}) {
+    const std::string name(length, 'n');
+    eg::save(directory / name, dict({{"w", eg::ones({2})}}));
+    BOOST_TEST(fs::exists(directory / name));
+  }
+  BOOST_TEST(names().size() == 4U);
 }
 
 BOOST_AUTO_TEST_CASE(data_is_aligned_and_the_header_padded) {

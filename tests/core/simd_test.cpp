@@ -342,15 +342,20 @@ BOOST_AUTO_TEST_CASE(sums_of_rows) {
       for (const SimdTable* table : tables()) {
         BOOST_TEST_CONTEXT(table->name << ", " << count << " rows") {
           const Loops<T>& loops = table->template loops<T>();
+          const eg::cpu::RowsOf<T, T> gathered{.table = packed.data(),
+                                           .rows = places.data(),
+                                           .count = count,
+                                           .readable = count,
+                                           .width = width};
           auto out = with_guard<T>(width);
           loops.sum_rows(x.data(), count, stride, width, out.data());
           BOOST_TEST(same_numbers(out, expected), "sum_rows");
           out = with_guard<T>(width);
-          loops.sum_gathered_rows(packed.data(), places.data(), count, width, out.data(), false);
-          BOOST_TEST(same_numbers(out, expected), "sum_gathered_rows");
+          table->template table<T>().sum(gathered, out.data(), false);
+          BOOST_TEST(same_numbers(out, expected), "rows of a table");
           out = with_guard<T>(width);
-          loops.sum_gathered_rows(packed.data(), places.data(), count, width, out.data(), true);
-          BOOST_TEST(same_numbers(out, onto), "sum_gathered_rows, accumulated");
+          table->template table<T>().sum(gathered, out.data(), true);
+          BOOST_TEST(same_numbers(out, onto), "rows of a table, accumulated");
         }
       }
     }

@@ -209,7 +209,7 @@ BOOST_AUTO_TEST_CASE(optimizer_step) {
     const Tensor grad = draw.uniform({100003}, dtype);
     same_on_any_number([&] {
       Tensor w = start.clone(), m = eg::zeros_like(start), v = eg::zeros_like(start);
-      eg::launch(w.device(), eg::DenseAdam{.coefficients = {.step_size = 1e-3,
+      eg::launch(w.device(), eg::AdamStep{.coefficients = {.step_size = 1e-3,
                                                             .fresh1 = 0.1,
                                                             .beta2 = 0.999,
                                                             .fresh2 = 0.001,

@@ -3,8 +3,11 @@
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <functional>
+#include <iomanip>
 #include <random>
+#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <embergrad/autograd.hpp>
@@ -12,6 +15,7 @@
 
 #include "nn/says.hpp"
 #include "optim/optim_support.hpp"
+#include "support/checkpoint.hpp"
 #include "support/compare.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -173,7 +177,7 @@ BOOST_AUTO_TEST_CASE(what_stands_in_the_file) {
   optim::save_checkpoint(directory / "c", small.parts(), {{"epoch", "3"}}, own);
   const eg::Loaded file = eg::load(directory / "c");
   BOOST_TEST(file.metadata.at("embergrad.format") == "embergrad-checkpoint");
-  BOOST_TEST(file.metadata.at("embergrad.version") == "1");
+  BOOST_TEST(file.metadata.at("embergrad.version") == "2");
   for (const char* key :
        {"model.w", "model.b", "optimizer.o.optimizer.Adam", "optimizer.o.param_groups.0.lr",
         "optimizer.o.param_groups.0.initial_lr", "optimizer.o.state.w.exp_avg", "optimizer.o.state.b.exp_avg_sq",
@@ -323,7 +327,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_checkpoints) {
   Small small;
   optim::save_checkpoint(path, small.parts());
   const std::string whole = read_bytes(path);
-  const eg::Loaded file = eg::load(path);
+  const eg::Loaded file = eg::test::without_checksum(eg::load(path));
   const auto is_refused = [&](const std::vector<std::string>& parts) {
     refused<eg::FormatError>([&] { const optim::Checkpoint checkpoint(path); }, parts);
   };
@@ -337,8 +341,8 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_checkpoints) {
   is_refused({path, "not a checkpoint", "no embergrad.format"});
   eg::save(path, small.model, {{"embergrad.format", "embergrad-tagger"}, {"embergrad.version", "1"}});
   is_refused({path, "not a checkpoint", "embergrad-tagger"});
-  eg::save(path, file.tensors, {{"embergrad.format", "embergrad-checkpoint"}, {"embergrad.version", "2"}});
-  is_refused({path, "version 2", "reads version 1"});
+  eg::save(path, file.tensors, {{"embergrad.format", "embergrad-checkpoint"}, {"embergrad.version", "3"}});
+  is_refused({path, "version 3", "reads versions 1 and 2"});
   StateDict more = file.tensors;
   more.set("strange", eg::ones({1}));
   eg::save(path, more, file.metadata);
@@ -348,6 +352,90 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_checkpoints) {
   eg::save(path, half, file.metadata);
   is_refused({path, "generator g", "two int64"});
   refused<eg::IoError>([&] { const optim::Checkpoint checkpoint(directory / "missing"); }, {"missing"});
+}
+
+BOOST_AUTO_TEST_CASE(a_bit_that_flipped_is_found) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "c";
+  Small small;
+  small.step();
+  optim::save_checkpoint(path, small.parts(), {{"epoch", "3"}}, small.model);
+  const std::string whole = read_bytes(path);
+  const std::size_t data = whole.find(R"({"__metadata__")") + static_cast<unsigned char>(whole[0]) +
+                           256U * static_cast<unsigned char>(whole[1]);
+  for (std::size_t bit = 8 * data; bit < 8 * whole.size(); ++bit) {
+    std::string flipped = whole;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    write_bytes(path, flipped);
+    BOOST_TEST_CONTEXT("bit " << bit) {
+      refused<eg::FormatError>([&] { const optim::Checkpoint checkpoint(path); }, {path, "the contents are damaged"});
+    }
+  }
+  // In the header too: notes, names, and the checksum itself.
+  const std::string digit = whole.substr(whole.find("crc32\":\"") + 8, 1);
+  const std::vector<std::pair<std::string, std::string>> changes = {
+      {"\"3\"", "\"2\""},
+      {"own.w", "own.v"},
+      {"crc32\":\"" + digit, "crc32\":\"" + std::string(digit == "0" ? "1" : "0")},
+      {"embergrad.crc32", "embergrad.crc3!"}};
+  for (const auto& [from, to] : changes) {
+    std::string changed = whole;
+    BOOST_TEST_REQUIRE(changed.find(from) != std::string::npos, from);
+    changed.replace(changed.find(from), from.size(), to);
+    write_bytes(path, changed);
+    refused<eg::FormatError>([&] { const optim::Checkpoint checkpoint(path); }, {path, "the contents are damaged"});
+  }
+  write_bytes(path, whole);
+  optim::load_checkpoint(path, small.parts());
+}
+
+// As zlib.crc32 computes it, of what docs/file-formats.md says.
+BOOST_AUTO_TEST_CASE(the_checksum_is_the_documented_one) {
+  const auto crc32 = [](const std::string& bytes) {
+    std::uint32_t rest = 0xFFFFFFFFU;
+    for (const char byte : bytes) {
+      rest ^= static_cast<unsigned char>(byte);
+      for (int bit = 0; bit < 8; ++bit) rest = (rest >> 1U) ^ ((rest & 1U) != 0 ? 0xEDB88320U : 0U);
+    }
+    return ~rest;
+  };
+  BOOST_TEST(crc32("123456789") == 0xCBF43926U);
+  const TemporaryDirectory directory;
+  StateDict model;
+  model.set("b", eg::tensor({1.5F, -2.0F}));
+  model.set("tied", model.at("b"));
+  model.set("a", eg::zeros({2, 0}));
+  const std::string path = directory / "c";
+  eg::default_generator().set_state(7, 9);
+  optim::save_checkpoint(path, {.model = model}, {{"note", "x"}});
+  const auto text = [](const std::string& part) { return part + '\0'; };
+  const auto bytes = [](auto... values) {
+    std::string all;
+    (all.append(reinterpret_cast<const char*>(&values), sizeof values), ...);
+    return all;
+  };
+  const std::string b = text("float32") + text("[2]") + bytes(1.5F, -2.0F);
+  const std::string covered = text("embergrad.format") + text("embergrad-checkpoint") + text("embergrad.version") +
+                              text("2") + text("note") + text("x") + text("generator.default") + text("int64") +
+                              text("[2]") + bytes(std::int64_t{7}, std::int64_t{9}) + text("model.a") +
+                              text("float32") + text("[2, 0]") + text("model.b") + b + text("model.tied") + b;
+  std::ostringstream expected;
+  expected << std::hex << std::setw(8) << std::setfill('0') << crc32(covered);
+  BOOST_TEST(eg::load(path).metadata.at("embergrad.crc32") == expected.str());
+}
+
+// Written before there was a checksum.
+BOOST_AUTO_TEST_CASE(version_1_is_read_without_a_checksum) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "c";
+  Small small;
+  small.step();
+  optim::save_checkpoint(path, small.parts());
+  const eg::Loaded old = eg::test::without_checksum(eg::load(path));
+  eg::save(path, old.tensors, old.metadata);
+  Small other;
+  optim::load_checkpoint(path, other.parts());
+  BOOST_TEST(equal_to("w", other.w, small.w));
 }
 
 BOOST_AUTO_TEST_CASE(parts_are_checked) {

@@ -493,6 +493,17 @@ BOOST_AUTO_TEST_CASE(sequences_are_validated) {
   refused([&] { static_cast<LRScheduler&>(plateau).step(); }, {"ReduceLROnPlateau", "metric"});
 }
 
+BOOST_AUTO_TEST_CASE(lambdas_in_braces_are_one_for_each_group) {
+  SGD o({one()}, {.lr = 2});
+  const auto half = [](std::int64_t) { return 0.5; };
+  const LambdaLR lambda(o, {half});
+  BOOST_TEST(o.lr() == 1);
+  const optim::LRLambda quarter = [](std::int64_t) { return 0.25; };
+  const LambdaLR function(o, {quarter});
+  BOOST_TEST(o.lr() == 0.5);
+  refused([&] { LambdaLR(o, {half, quarter}); }, {"lr_lambdas", "1 groups", "has 2"});
+}
+
 BOOST_AUTO_TEST_CASE(a_step_that_is_refused_changes_nothing) {
   SGD o({{.params = {one()}, .options = {.lr = 0.5}}, {.params = {one()}, .options = {.lr = 0.25}}});
   LambdaLR lambda(
@@ -503,7 +514,7 @@ BOOST_AUTO_TEST_CASE(a_step_that_is_refused_changes_nothing) {
   OneCycleLR cycle(o, {.max_lr = 0.1, .total_steps = 3});
   for (int i = 0; i < 3; ++i) cycle.step();
   const double lr = o.lr(0);
-  refused([&] { cycle.step(); }, {"OneCycleLR", "step 4", "3 steps"});
+  refused([&] { cycle.step(); }, {"OneCycleLR", "step 4", "total_steps is 3"});
   BOOST_TEST(o.lr(0) == lr);
   BOOST_TEST(cycle.last_epoch() == 3);
 }

@@ -32,69 +32,180 @@ static T sum_loop(const T* in, std::int64_t n) {
   return add_lanes(outer);
 }
 
-// Rows added in order by blocks of 64, the block sums again by blocks of 64, and so on; `columns` of them at a time.
-template <class T, class RowAt>
-EMBERGRAD_HD void sum_rows_in_blocks(std::int64_t count, std::int64_t width, T* out, bool accumulate,
-                                     const RowAt& row_at) {
-  constexpr int columns = 64;
-  constexpr int levels = 7;  // 64^7 rows are enough
-  T sums[levels][columns];
-  for (std::int64_t first = 0; first < width; first += columns) {
-    const int w = static_cast<int>(width - first < columns ? width - first : columns);
-    int used = 1;
-    int filled[levels] = {};
-    for (int j = 0; j < w; ++j) sums[0][j] = T(0);
-    for (std::int64_t k = 0; k < count; ++k) {
-      const T* row = row_at(k) + first;
-      for (int j = 0; j < w; ++j) sums[0][j] += row[j];
-      ++filled[0];
-      for (int level = 0; filled[level] == 64 && level + 1 < levels && k + 1 < count; ++level) {
-        if (level + 1 == used) {
-          for (int j = 0; j < w; ++j) sums[level + 1][j] = T(0);
-          ++used;
-        }
-        for (int j = 0; j < w; ++j) sums[level + 1][j] += sums[level][j];
+// Rows added in order by blocks of 64, the block sums again by blocks of 64, and so on; `w` <= 64 columns of them.
+// sum_block(first, end, sums) leaves the sums of rows [first, end).
+template <class T, class SumBlock>
+EMBERGRAD_HD void add_blocks(std::int64_t count, int w, T* out, bool accumulate, const SumBlock& sum_block) {
+  constexpr int levels = 6;  // 64^7 rows are enough
+  T now[64];
+  T sums[levels][64];
+  std::int64_t filled[levels] = {};
+  int used = 0;
+  std::int64_t first = 0;
+  for (; count - first > 64; first += 64) {
+    sum_block(first, first + 64, now);
+    const T* carry = now;
+    for (int level = 0; level < levels; ++level) {
+      if (level == used) {
         for (int j = 0; j < w; ++j) sums[level][j] = T(0);
-        filled[level] = 0;
-        ++filled[level + 1];
+        ++used;
       }
+      for (int j = 0; j < w; ++j) sums[level][j] += carry[j];
+      if (level > 0) {
+        for (int j = 0; j < w; ++j) sums[level - 1][j] = T(0);
+      }
+      if (++filled[level] < 64) break;
+      filled[level] = 0;
+      carry = sums[level];
     }
-    for (int level = 0; level + 1 < used; ++level) {
-      for (int j = 0; j < w; ++j) sums[level + 1][j] += sums[level][j];
+  }
+  sum_block(first, count, now);
+  const T* total = now;
+  for (int level = 0; level < used; ++level) {
+    for (int j = 0; j < w; ++j) sums[level][j] += total[j];
+    total = sums[level];
+  }
+  if (accumulate) {
+    for (int j = 0; j < w; ++j) out[j] += total[j];
+  } else {
+    for (int j = 0; j < w; ++j) out[j] = total[j];
+  }
+}
+
+// Sixteen numbers that the compiler keeps in registers. GNU C's vector extension: g++ and clang alike.
+template <class T>
+struct PackOf {
+  typedef T Type __attribute__((vector_size(16 * sizeof(T))));
+};
+
+// An element of a table as a number to compute with.
+template <class T, class Row>
+EMBERGRAD_HD T to_number(Row x) {
+  return rules::Converter<T, Row>::f(x);
+}
+
+template <class T, class Row>
+EMBERGRAD_HD void load_pack(const Row* from, typename PackOf<T>::Type& to) {
+  if constexpr (rules::is_same<T, Row>) {
+    __builtin_memcpy(&to, from, sizeof(to));
+  } else {
+    T numbers[16];
+    for (int j = 0; j < 16; ++j) numbers[j] = to_number<T>(from[j]);
+    __builtin_memcpy(&to, numbers, sizeof(to));
+  }
+}
+
+// The rows of a sum. at(k): the k-th. With `weighted`, factor(k) multiplies it; with `masked`, only the columns count
+// in which mask(k)[j] == slot(k).
+template <class T>
+struct StridedRows {
+  static constexpr bool weighted = false;
+  static constexpr bool masked = false;
+  const T* in;
+  std::int64_t stride;
+  EMBERGRAD_HD const T* at(std::int64_t k) const { return in + k * stride; }
+  EMBERGRAD_HD const T* ahead(std::int64_t /*k*/) const { return nullptr; }
+};
+
+template <class Row, class T, bool is_weighted, bool is_masked>
+struct GatheredRows {
+  static constexpr bool weighted = is_weighted;
+  static constexpr bool masked = is_masked;
+  const RowsOf<Row, T>* rows;
+  EMBERGRAD_HD const Row* at(std::int64_t k) const { return rows->table + rows->rows[k] * rows->width; }
+  // A row to fetch while row k is added: far enough to hide the memory's latency, near enough to stay in the cache.
+  EMBERGRAD_HD const Row* ahead(std::int64_t k) const {
+    constexpr std::int64_t distance = 12;
+    return k + distance < rows->readable ? at(k + distance) : nullptr;
+  }
+  EMBERGRAD_HD T factor(std::int64_t k) const { return rows->factors[k]; }
+  EMBERGRAD_HD const std::int32_t* mask(std::int64_t k) const { return rows->winners + rows->rows[k] * rows->width; }
+  EMBERGRAD_HD std::int32_t slot(std::int64_t k) const { return rows->slots[k]; }
+};
+
+// Adds columns [column, column + 16) of row k to a pack.
+template <class T, class Rows, class Pack>
+EMBERGRAD_HD void add_pack(const Rows& rows, std::int64_t k, std::int64_t column, Pack& sum) {
+  Pack x;
+  load_pack<T>(rows.at(k) + column, x);
+  if constexpr (Rows::weighted) x = x * rows.factor(k);
+  if constexpr (Rows::masked) {
+    const std::int32_t* mask = rows.mask(k) + column;
+    const std::int32_t slot = rows.slot(k);
+    T taken[16];
+    for (int j = 0; j < 16; ++j) taken[j] = mask[j] == slot ? x[j] : T(0);
+    __builtin_memcpy(&x, taken, sizeof(x));
+  }
+  sum += x;
+}
+
+template <int packs, class T, class Rows>
+EMBERGRAD_HD void sum_packs(const Rows& rows, std::int64_t first, std::int64_t end, std::int64_t column, T* out) {
+  using Pack = typename PackOf<T>::Type;
+  Pack a = {};
+  Pack b = {};
+  Pack c = {};
+  Pack d = {};
+  for (std::int64_t k = first; k < end; ++k) {
+    if (const auto* next = rows.ahead(k); next != nullptr) {
+      const char* line = reinterpret_cast<const char*>(next + column);
+      for (std::size_t byte = 0; byte < packs * 16 * sizeof(*next); byte += 64) __builtin_prefetch(line + byte);
     }
-    T* to = out + first;
-    if (accumulate) {
-      for (int j = 0; j < w; ++j) to[j] += sums[used - 1][j];
-    } else {
-      for (int j = 0; j < w; ++j) to[j] = sums[used - 1][j];
+    add_pack<T>(rows, k, column, a);
+    if constexpr (packs > 1) {
+      add_pack<T>(rows, k, column + 16, b);
+      add_pack<T>(rows, k, column + 32, c);
+      add_pack<T>(rows, k, column + 48, d);
+    }
+  }
+  __builtin_memcpy(out, &a, sizeof(a));
+  if constexpr (packs > 1) {
+    __builtin_memcpy(out + 16, &b, sizeof(b));
+    __builtin_memcpy(out + 32, &c, sizeof(c));
+    __builtin_memcpy(out + 48, &d, sizeof(d));
+  }
+}
+
+// The same for fewer than 16 columns.
+template <class T, class Rows>
+EMBERGRAD_HD void sum_few(const Rows& rows, std::int64_t first, std::int64_t end, std::int64_t column, int w, T* out) {
+  for (int j = 0; j < w; ++j) out[j] = T(0);
+  for (std::int64_t k = first; k < end; ++k) {
+    if (const auto* next = rows.ahead(k); next != nullptr) __builtin_prefetch(next + column);
+    const auto* row = rows.at(k) + column;
+    for (int j = 0; j < w; ++j) {
+      T x = to_number<T>(row[j]);
+      if constexpr (Rows::weighted) x = x * rows.factor(k);
+      if constexpr (Rows::masked) x = rows.mask(k)[column + j] == rows.slot(k) ? x : T(0);
+      out[j] += x;
     }
   }
 }
 
-template <class T>
-struct StridedRows {
-  const T* in;
-  std::int64_t stride;
-  EMBERGRAD_HD const T* operator()(std::int64_t k) const { return in + k * stride; }
-};
-
-template <class T>
-struct GatheredRows {
-  const T* in;
-  const std::int64_t* places;
-  std::int64_t width;
-  EMBERGRAD_HD const T* operator()(std::int64_t k) const { return in + places[k] * width; }
-};
-
-template <class T>
-static void sum_rows_loop(const T* in, std::int64_t count, std::int64_t stride, std::int64_t width, T* out) {
-  sum_rows_in_blocks(count, width, out, false, StridedRows<T>{in, stride});
+template <class T, class Rows>
+EMBERGRAD_HD void sum_all_columns(const Rows& rows, std::int64_t count, std::int64_t width, T* out, bool accumulate) {
+  std::int64_t column = 0;
+  for (; column + 64 <= width; column += 64) {
+    add_blocks(count, 64, out + column, accumulate, [&](std::int64_t first, std::int64_t end, T* sums) {
+      sum_packs<4>(rows, first, end, column, sums);
+    });
+  }
+  for (; column + 16 <= width; column += 16) {
+    add_blocks(count, 16, out + column, accumulate, [&](std::int64_t first, std::int64_t end, T* sums) {
+      sum_packs<1>(rows, first, end, column, sums);
+    });
+  }
+  if (column < width) {
+    const int w = static_cast<int>(width - column);
+    add_blocks(count, w, out + column, accumulate, [&](std::int64_t first, std::int64_t end, T* sums) {
+      sum_few(rows, first, end, column, w, sums);
+    });
+  }
 }
 
 template <class T>
-static void sum_gathered_rows_loop(const T* in, const std::int64_t* places, std::int64_t count, std::int64_t width,
-                                   T* out, bool accumulate) {
-  sum_rows_in_blocks(count, width, out, accumulate, GatheredRows<T>{in, places, width});
+static void sum_rows_loop(const T* in, std::int64_t count, std::int64_t stride, std::int64_t width, T* out) {
+  sum_all_columns(StridedRows<T>{in, stride}, count, width, out, false);
 }
 
 // Comparisons that NaN wins.

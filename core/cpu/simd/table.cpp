@@ -2,10 +2,12 @@
 // nothing of the standard library's templates is used: a weak symbol compiled with newer instructions could be the one
 // that the linker keeps for the whole program.
 #include "cpu/simd.hpp"
+#include "kernels/rules/adagrad.hpp"
 #include "kernels/rules/adam.hpp"
 #include "kernels/rules/binary.hpp"
 #include "kernels/rules/binary_cross_entropy.hpp"
 #include "kernels/rules/clamp.hpp"
+#include "kernels/rules/convert.hpp"
 #include "kernels/rules/lstm_cell.hpp"
 #include "kernels/rules/sgd.hpp"
 #include "kernels/rules/unary.hpp"
@@ -16,6 +18,7 @@ namespace embergrad::cpu::EMBERGRAD_SIMD {
 // clang-format off
 #include "cpu/simd/elementwise.hpp"
 #include "cpu/simd/reduce.hpp"
+#include "cpu/simd/embedding.hpp"
 #include "cpu/simd/softmax.hpp"
 #include "cpu/simd/binary_cross_entropy.hpp"
 #include "cpu/simd/gemm.hpp"
@@ -33,7 +36,6 @@ constexpr Loops<T> loops_of() {
   if constexpr (!rules::is_integer<T>) {
     loops.sum = sum_loop<T>;
     loops.sum_rows = sum_rows_loop<T>;
-    loops.sum_gathered_rows = sum_gathered_rows_loop<T>;
     loops.softmax_row = softmax_row_loop<T>;
     loops.softmax_row_grad = softmax_row_grad_loop<T>;
     loops.bce = bce_loop<T>;
@@ -49,7 +51,15 @@ constexpr Loops<T> loops_of() {
 #define EMBERGRAD_TEXT(name) EMBERGRAD_TEXT_OF(name)
 
 extern const SimdTable table;
-const SimdTable table = {EMBERGRAD_TEXT(EMBERGRAD_SIMD), loops_of<float>(),        loops_of<double>(),
-                         loops_of<std::int32_t>(),       loops_of<std::int64_t>(), update_loops()};
+const SimdTable table = {EMBERGRAD_TEXT(EMBERGRAD_SIMD),
+                         loops_of<float>(),
+                         loops_of<double>(),
+                         loops_of<std::int32_t>(),
+                         loops_of<std::int64_t>(),
+                         update_loops(),
+                         table_loops_of<float, float>(),
+                         table_loops_of<double, double>(),
+                         table_loops_of<Float16, float>(),
+                         table_loops_of<BFloat16, float>()};
 
 }  // namespace embergrad::cpu::EMBERGRAD_SIMD

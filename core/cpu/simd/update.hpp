@@ -71,6 +71,21 @@ static void adam_any(const rules::AdamCoefficients<T>& c, rules::Decay decay, T*
   }
 }
 
+template <class Rule, class T>
+static void adagrad_loop(const Rule& rule, T* __restrict param, const T* __restrict grad, T* __restrict sum,
+                         std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) rule.step(param[i], grad[i], sum[i]);
+}
+
+template <class T>
+static void adagrad_any(const rules::AdagradCoefficients<T>& c, T* param, const T* grad, T* sum, std::int64_t n) {
+  if (c.weight_decay == 0) {
+    adagrad_loop(rules::Adagrad<T, false>{c}, param, grad, sum, n);
+  } else {
+    adagrad_loop(rules::Adagrad<T, true>{c}, param, grad, sum, n);
+  }
+}
+
 template <class T>
 static double sum_squares_loop(const T* x, std::int64_t n) {
   double lane[16] = {};
@@ -103,6 +118,7 @@ static constexpr UpdateLoopsOf<T> update_loops_of() {
   return {
       .sgd = sgd_any<T>,
       .adam = adam_any<T>,
+      .adagrad = adagrad_any<T>,
       .sum_squares = sum_squares_loop<T>,
       .scale = scale_loop<T>,
       .clamp = clamp_loop<T>,

@@ -10,6 +10,12 @@
 
 namespace embergrad {
 
+class RowSparse;
+namespace detail {
+struct LookupGradient;
+[[nodiscard]] RowSparse rows_of(const LookupGradient& lookup);
+}  // namespace detail
+
 /// A gradient that is zero but for some rows of a (rows, dim) table: ascending, unique row numbers and one row of
 /// values each. A shared, immutable handle. It may hold where the rows come from (a lookup and the gradient of its
 /// output) instead of the values, which are then summed when somebody first reads them: duplicates of a row in the
@@ -53,8 +59,10 @@ class RowSparse {
 
  private:
   explicit RowSparse(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  [[nodiscard]] static RowSparse of(const detail::LookupGradient& lookup);
   std::shared_ptr<State> state_;
   friend class Gradient;
+  friend RowSparse detail::rows_of(const detail::LookupGradient& lookup);
 };
 
 /// What backward hands to a tensor: nothing, a dense tensor, or a RowSparse. Dense + dense, sparse + sparse and

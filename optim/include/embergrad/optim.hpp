@@ -2,6 +2,7 @@
 /// Umbrella of the optim room.
 #pragma once
 
+#include <embergrad/optim/adagrad.hpp>
 #include <embergrad/optim/adam.hpp>
 #include <embergrad/optim/checkpoint.hpp>
 #include <embergrad/optim/clip.hpp>

@@ -46,6 +46,7 @@ class AdamFamily : public OptimizerOf<OptionsType> {
 
  private:
   [[nodiscard]] bool needs_slot(std::size_t group, std::size_t slot) const override;
+  [[nodiscard]] const char* refuses_sparse(std::size_t group) const override;
   void update(const Optimizer::Update& work) override;
 };
 extern template class AdamFamily<AdamOptions>;
@@ -59,7 +60,7 @@ extern template class AdamFamily<AdamWOptions>;
 class Adam : public detail::AdamFamily<AdamOptions> {
  public:
   /// One group. ValueError for invalid options, for no parameters, and for ones that are undefined, no leaves or given
-  /// twice; DTypeError unless they are float32 or float64.
+  /// twice; DTypeError unless they are floating.
   explicit Adam(const std::vector<Tensor>& params, const AdamOptions& options = {});
   /// Several groups, each with options of its own.
   explicit Adam(const std::vector<Group>& groups);
@@ -69,7 +70,7 @@ class Adam : public detail::AdamFamily<AdamOptions> {
 class AdamW : public detail::AdamFamily<AdamWOptions> {
  public:
   /// One group. ValueError for invalid options, for no parameters, and for ones that are undefined, no leaves or given
-  /// twice; DTypeError unless they are float32 or float64.
+  /// twice; DTypeError unless they are floating.
   explicit AdamW(const std::vector<Tensor>& params, const AdamWOptions& options = {});
   /// Several groups, each with options of its own.
   explicit AdamW(const std::vector<Group>& groups);

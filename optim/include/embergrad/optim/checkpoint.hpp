@@ -32,9 +32,9 @@ struct CheckpointParts {
 };
 
 /// Writes a checkpoint: a safetensors file with `model.NAME`, `optimizer.NAME.KEY` (keys by parameter name, see
-/// `Optimizer::state_dict`), `scheduler.NAME.KEY`, `generator.NAME` (int64: seed and tick) and `own.NAME`. It is
-/// written under another name, synced and renamed, so that `path` holds the old one or the new one, whole. The same
-/// state gives the same bytes.
+/// `Optimizer::state_dict`), `scheduler.NAME.KEY`, `generator.NAME` (int64: seed and tick) and `own.NAME`,
+/// and a checksum over all of it. It is written under another name, synced and renamed, so that `path` holds the old
+/// one or the new one, whole. The same state gives the same bytes.
 /// @param metadata  the program's own notes: options, position in the data; keys that begin with `embergrad.` are
 ///     reserved
 /// @param own  tensors of the program's own
@@ -47,8 +47,8 @@ void save_checkpoint(const std::string& path, const CheckpointParts& parts, cons
 /// fit before it takes anything over.
 class Checkpoint {
  public:
-  /// Reads a file of `save_checkpoint`. IoError; FormatError, which names the file, for one that is cut off, damaged,
-  /// no checkpoint (a model file, for example), or of another version.
+  /// Reads a file of `save_checkpoint`. IoError; FormatError, which names the file, for one that is cut off, damaged
+  /// (its checksum does not fit), no checkpoint (a model file, for example), or of another version.
   explicit Checkpoint(const std::string& path);
 
   /// What the program noted.
@@ -57,9 +57,10 @@ class Checkpoint {
   [[nodiscard]] const StateDict& own() const { return own_; }
 
   /// Puts the state of all parts in place: tensors of the model are overwritten where they are, generators go on where
-  /// they were. Strict both ways: what the file lacks, what it has beyond `parts`, and what does not fit (shapes, types
-  /// of optimizers and schedulers, groups) is a ValueError or ShapeError that names the file, and then nothing is
-  /// changed.
+  /// they were. Options of optimizers and schedulers (`lr`, `weight_decay`, `step_size`, …) become those of the file,
+  /// whatever the program made them with, as in PyTorch: to change one, do so afterwards. Strict both ways: what the
+  /// file lacks, what it has beyond `parts`, and what does not fit (shapes, types of optimizers and schedulers, groups)
+  /// is a ValueError or ShapeError that names the file, and then nothing is changed.
   void restore(const CheckpointParts& parts) const;
 
  private:
@@ -72,8 +73,8 @@ class Checkpoint {
   StateDict own_;
 };
 
-/// Reads a checkpoint and restores all parts; throws as these do. The result holds notes and tensors of the program's
-/// own.
+/// Reads a checkpoint and restores all parts, options such as `lr` included; throws as these do. The result holds notes
+/// and tensors of the program's own.
 Checkpoint load_checkpoint(const std::string& path, const CheckpointParts& parts);
 
 }  // namespace embergrad::optim

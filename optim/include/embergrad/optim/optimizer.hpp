@@ -25,15 +25,17 @@ using NamedTensors = std::span<const StateDict::Entry>;
 /// Changes parameters along their gradients. Parameters come in groups; each group has a full set of options.
 ///
 /// `step()` looks at everything first: if it throws, nothing was changed. A parameter without a gradient is skipped: no
-/// decay, no momentum, no step counted; a gradient of zeros is a step. Rows that are frozen (an embedding's padding
-/// row) don't move. Numbers are those of `torch.optim`, with one addition: float32 moments below 1e-30 become 0.
+/// decay, no momentum, no step counted; a gradient of zeros, or a sparse one without rows, is a step. Rows that are
+/// frozen (an embedding's padding row) don't move. A sparse gradient is taken where a row without a gradient would stay
+/// as it is; else it is refused by name. Parameters of 16 bits are brought to float32, moved, and rounded back; their
+/// state is float32. Numbers are those of `torch.optim`, with one addition: float32 moments below 1e-30 become 0.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// One update. ValueError for a sparse gradient; ShapeError, DTypeError or DeviceError for one that does not fit its
+  /// One update. ValueError for a sparse gradient that this optimizer does not take; ShapeError, DTypeError or DeviceError for one that does not fit its
   /// parameter any more; OutOfMemory.
   void step();
   /// Drops the gradients of all parameters.
@@ -83,7 +85,8 @@ class Optimizer {
   struct Layout {
     const char* name;                    ///< of the type
     std::span<const char* const> slots;  ///< names of the tensors shaped like the parameter
-    bool counts_steps;                   ///< then `step` is kept too, and the first two slots from the first step on
+    bool counts_steps;                   ///< then `step` is kept too
+    std::size_t always = 0;              ///< so many of the slots are there, with `step`, from the first step on
   };
   /// A parameter and its state.
   struct Entry {
@@ -93,13 +96,14 @@ class Optimizer {
     std::array<Tensor, max_slots> slots;   ///< undefined until used
     std::array<Tensor, max_slots> spares;  ///< made before anything is changed, for slots that are missing
   };
-  /// What update() works on: elements [begin, begin + count) of a parameter. Entry::steps counts this step already.
+  /// What update() works on: elements [begin, begin + count) of a gradient. Entry::steps counts this step already.
   struct Update {
-    const Entry& entry;  ///< parameter and state
-    const Tensor& grad;  ///< of the whole parameter
-    bool first;          ///< slot 0 was made for this step
-    std::int64_t begin;  ///< the first element
-    std::int64_t count;  ///< number of elements
+    const Entry& entry;        ///< parameter and state
+    const Tensor& grad;        ///< of the whole parameter, or the values of a sparse gradient
+    bool first;                ///< slot 0 was made for this step
+    std::int64_t begin;        ///< the first element
+    std::int64_t count;        ///< number of elements
+    const std::int64_t* rows;  ///< of a sparse gradient: the row of the table for each row of these elements; else null
   };
   /// An option of a group, as numbers.
   struct Option {
@@ -130,7 +134,11 @@ class Optimizer {
   virtual void take_options(std::size_t group, const std::vector<Option>& options) = 0;
   /// Whether a group's options call for a slot. Missing ones are made, as zeros, before update().
   [[nodiscard]] virtual bool needs_slot(std::size_t group, std::size_t slot) const = 0;
-  /// The step of one stretch of one parameter; frozen rows are in none.
+  /// What a slot starts with.
+  [[nodiscard]] virtual double slot_start(std::size_t /*group*/, std::size_t /*slot*/) const { return 0; }
+  /// Why a group's options do not go with sparse gradients; null if they do.
+  [[nodiscard]] virtual const char* refuses_sparse(std::size_t group) const = 0;
+  /// The step of one stretch of one parameter, or of some of its rows; frozen rows are in none.
   virtual void update(const Update& work) = 0;
 
  private:

@@ -362,6 +362,9 @@ class LambdaLR final : public LRScheduler {
   LambdaLR(Optimizer& optimizer, const LRLambda& lr_lambda);
   /// One function for each group.
   LambdaLR(Optimizer& optimizer, std::vector<LRLambda> lr_lambdas);
+  /// One function for each group: `{f}`, `{f, g}`.
+  LambdaLR(Optimizer& optimizer, std::initializer_list<LRLambda> lr_lambdas)
+      : LambdaLR(optimizer, std::vector<LRLambda>(lr_lambdas)) {}
 
  private:
   [[nodiscard]] Rates rates(std::size_t group, double lr, std::int64_t epoch, Moment moment) const override;

@@ -23,17 +23,18 @@ extern template class OptimizerOf<SGDOptions>;
 /// `torch.optim.SGD`:
 ///   g = ±grad + weight_decay·w;  b = momentum·b + (1-dampening)·g, at first b = g
 ///   w -= lr · (nesterov ? g + momentum·b : b)
-/// State: momentum_buffer (b, with momentum).
+/// State: momentum_buffer (b, with momentum). Takes sparse gradients without momentum and weight_decay.
 class SGD : public OptimizerOf<SGDOptions> {
  public:
   /// One group. ValueError for invalid options, for no parameters, and for ones that are undefined, no leaves or given
-  /// twice; DTypeError unless they are float32 or float64.
+  /// twice; DTypeError unless they are floating.
   explicit SGD(const std::vector<Tensor>& params, const SGDOptions& options = {});
   /// Several groups, each with options of its own.
   explicit SGD(const std::vector<Group>& groups);
 
  private:
   [[nodiscard]] bool needs_slot(std::size_t group, std::size_t slot) const override;
+  [[nodiscard]] const char* refuses_sparse(std::size_t group) const override;
   void update(const Update& work) override;
 };
 

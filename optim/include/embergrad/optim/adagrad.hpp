@@ -1,0 +1,41 @@
+/// @file
+/// Adagrad.
+#pragma once
+
+#include <vector>
+
+#include <embergrad/optim/optimizer.hpp>
+
+namespace embergrad::optim {
+
+/// Options of `Adagrad`, in PyTorch's order. All finite.
+struct AdagradOptions {
+  double lr = 1e-2;                      ///< >= 0
+  double lr_decay = 0;                   ///< >= 0; step t goes by lr / (1 + (t - 1) · lr_decay)
+  double weight_decay = 0;               ///< >= 0; added to the gradient
+  double initial_accumulator_value = 0;  ///< >= 0; what the sum of squares starts with
+  double eps = 1e-10;                    ///< >= 0
+  bool maximize = false;                 ///< go up the gradients
+};
+
+extern template class OptimizerOf<AdagradOptions>;
+
+/// `torch.optim.Adagrad` (Duchi, Hazan and Singer 2011): t += 1;  g = ±grad + weight_decay·w
+///   sum += g²;  w -= lr / (1 + (t - 1)·lr_decay) · g / (√sum + eps)
+/// State: step (t, float32 as in PyTorch), sum. Takes sparse gradients without weight_decay.
+class Adagrad : public OptimizerOf<AdagradOptions> {
+ public:
+  /// One group. ValueError for invalid options, for no parameters, and for ones that are undefined, no leaves or given
+  /// twice; DTypeError unless they are floating.
+  explicit Adagrad(const std::vector<Tensor>& params, const AdagradOptions& options = {});
+  /// Several groups, each with options of its own.
+  explicit Adagrad(const std::vector<Group>& groups);
+
+ private:
+  [[nodiscard]] bool needs_slot(std::size_t group, std::size_t slot) const override;
+  [[nodiscard]] double slot_start(std::size_t group, std::size_t slot) const override;
+  [[nodiscard]] const char* refuses_sparse(std::size_t group) const override;
+  void update(const Update& work) override;
+};
+
+}  // namespace embergrad::optim

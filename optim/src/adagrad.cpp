@@ -1,0 +1,64 @@
+#include <embergrad/optim/adagrad.hpp>
+
+#include "optimizer_of.hpp"
+#include "views.hpp"
+
+namespace embergrad::optim {
+namespace {
+
+constexpr const char* slots[] = {"sum"};
+
+}  // namespace
+
+template <>
+struct OptionsOf<AdagradOptions> {
+  template <class Options, class Body>
+  static void each(Options& options, const Body& body) {
+    body("lr", options.lr);
+    body("lr_decay", options.lr_decay);
+    body("weight_decay", options.weight_decay);
+    body("initial_accumulator_value", options.initial_accumulator_value);
+    body("eps", options.eps);
+    body("maximize", options.maximize);
+  }
+  static std::vector<std::string> problems(const AdagradOptions& options) {
+    std::vector<std::string> found;
+    check_not_negative(found, "lr", options.lr);
+    check_not_negative(found, "lr_decay", options.lr_decay);
+    check_not_negative(found, "weight_decay", options.weight_decay);
+    check_not_negative(found, "initial_accumulator_value", options.initial_accumulator_value);
+    check_not_negative(found, "eps", options.eps);
+    return found;
+  }
+};
+
+template class OptimizerOf<AdagradOptions>;
+
+Adagrad::Adagrad(const std::vector<Tensor>& params, const AdagradOptions& options)
+    : Adagrad(std::vector<Group>{{.params = params, .options = options}}) {}
+
+Adagrad::Adagrad(const std::vector<Group>& groups)
+    : OptimizerOf({.name = "Adagrad", .slots = slots, .counts_steps = true, .always = 1}, groups) {}
+
+bool Adagrad::needs_slot(std::size_t, std::size_t) const { return true; }
+
+double Adagrad::slot_start(std::size_t group, std::size_t) const { return options(group).initial_accumulator_value; }
+
+const char* Adagrad::refuses_sparse(std::size_t group) const {
+  return options(group).weight_decay != 0 ? "weight_decay" : nullptr;
+}
+
+void Adagrad::update(const Update& work) {
+  const AdagradOptions& o = options(work.entry.group);
+  const auto steps_before = static_cast<double>(work.entry.steps - 1);
+  launch(work.entry.parameter.device(), AdagradStep{.coefficients = {.rate = o.lr / (1 + steps_before * o.lr_decay),
+                                                                     .weight_decay = o.weight_decay,
+                                                                     .eps = o.eps,
+                                                                     .sign = o.maximize ? -1.0 : 1.0},
+                                                    .param = elements(work, work.entry.parameter),
+                                                    .grad = gradient_of(work),
+                                                    .sum = elements(work, work.entry.slots[0]),
+                                                    .rows = rows_of(work)});
+}
+
+}  // namespace embergrad::optim
