@@ -137,14 +137,19 @@ inline int fail(const char* program, int status, const std::string& message) {
   return status;
 }
 
-/// Reads the command line, whose callbacks do the work; the exit status. `status`: what they leave.
-inline int run(CLI::App& app, int argc, char** argv, const char* commands, const int& status) try {
-  const char* const program = app.get_name().c_str();
+/// What all programs have; before commands are added, as they inherit it.
+inline void set_up(CLI::App& app) {
+  app.set_version_flag("--version", app.get_name() + " " EMBERGRAD_VERSION, "Print the version and exit");
   app.set_help_flag("-h,--help", "Print this help and exit");
   app.require_subcommand(0, 1);
   app.failure_message(CLI::FailureMessage::simple);
   app.formatter(std::make_shared<HelpFormatter>());
-  app.footer(fmt::format("\n{} COMMAND --help tells more.", program));
+  app.footer(fmt::format("\n{} COMMAND --help tells more.", app.get_name()));
+}
+
+/// Reads the command line, whose callbacks do the work; the exit status. `status`: what they leave.
+inline int run(CLI::App& app, int argc, char** argv, const char* commands, const int& status) try {
+  const char* const program = app.get_name().c_str();
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty()) {

@@ -7,15 +7,8 @@
 #include "files.hpp"
 
 namespace common {
-namespace {
 
 using nlohmann::json;
-
-std::string shown_value(const json& value) {
-  return value.is_null() ? "unset" : shown(fmt::format("{:.60}", value.dump()));
-}
-
-}  // namespace
 
 void Hash::add(std::string_view text) {
   const auto mix = [this](unsigned char byte) { value_ = (value_ ^ byte) * 0x100000001B3U; };
@@ -48,25 +41,31 @@ json Notes::object(const char* key) const {
   return value;
 }
 
-int64_t Notes::whole(const json& object, const char* name, int64_t least) const {
-  const json value = object.value(name, json());
+int64_t Notes::whole(const json& position, const char* name, int64_t least, int64_t most) const {
+  const json value = position.value(name, json());
   // A number too large for int64 is an unsigned one in JSON.
-  if (!value.is_number_integer() || value < least || value > INT64_MAX - 1) {
-    refuse(fmt::format("its {} is {}", name, shown_value(value)));
-  }
+  const bool fits = value.is_number_integer() && value >= least && value <= most;
+  if (!fits) refuse(fmt::format("its position has {} {}", name, shown_value(value)));
   return value.get<int64_t>();
+}
+
+std::string shown_value(const json& value) {
+  return value.is_null() ? "unset" : shown(fmt::format("{:.60}", value.dump()));
 }
 
 std::vector<std::string> differences(const json& then, const json& now) {
   std::vector<std::string> found;
+  // What only one of them has hangs on another option: --epochs counts only with a --schedule.
   for (const auto& [name, value] : now.items()) {
-    const json before = then.value(name, json());
+    const json before = then.value(name, value);
     if (before != value) {
-      found.push_back(fmt::format("{} was {} and is {}", shown(name), shown_value(before), shown_value(value)));
+      found.push_back(fmt::format("{} was {} and is {}", name, shown_value(before), shown_value(value)));
     }
   }
   for (const auto& [name, value] : then.items()) {
-    if (!now.contains(name)) found.push_back(fmt::format("{} was {}", shown(name), shown_value(value)));
+    if (found.empty() && !now.contains(name)) {
+      found.push_back(fmt::format("{} was {} and is not known here", shown(name), shown_value(value)));
+    }
   }
   return found;
 }

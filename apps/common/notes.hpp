@@ -30,15 +30,18 @@ class Notes {
   [[noreturn]] void refuse(const std::string& reason) const;
   [[nodiscard]] const std::string& text(const char* key) const;
   [[nodiscard]] nlohmann::json object(const char* key) const;
-  /// A whole number in an object.
-  [[nodiscard]] int64_t whole(const nlohmann::json& object, const char* name, int64_t least) const;
+  /// A whole number in the object `position`.
+  [[nodiscard]] int64_t whole(const nlohmann::json& position, const char* name, int64_t least, int64_t most) const;
 
  private:
   const embergrad::Metadata& metadata_;
   const std::string& path_;
 };
 
-/// "NAME was X and is Y" for each member that differs in two JSON objects.
+/// A value as messages show it.
+[[nodiscard]] std::string shown_value(const nlohmann::json& value);
+
+/// "NAME was X and is Y" for each option that differs in two JSON objects.
 [[nodiscard]] std::vector<std::string> differences(const nlohmann::json& then, const nlohmann::json& now);
 
 }  // namespace common
