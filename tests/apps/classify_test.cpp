@@ -1,9 +1,12 @@
 // Runs the program embergrad-classify as a user does, and looks at what it says, writes and leaves behind.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
+#include <embergrad/ops.hpp>
 #include <embergrad/safetensors.hpp>
+#include <embergrad/text/char_ngrams.hpp>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -98,6 +101,39 @@ BOOST_AUTO_TEST_CASE(predict_gives_a_line_for_each_line) {
   BOOST_TEST(refused.status == 1);
   BOOST_TEST(says(refused.err, "bad.txt:2: "));
   BOOST_TEST(refused.out == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_prediction_by_hand) {
+  using embergrad::text::fasttext_hash;
+  const Place place;
+  (void)place.good("train --model m --dropout 0 --dim 4 --buckets 64 --char-ngrams 3..3 --epochs 2 --threads 1");
+  const embergrad::Loaded model = embergrad::load(place / "m");
+  // Of "The Zz.": the word the (Zz is not known), the n-grams <th the he> <zz zz>, the pairs the zz and zz ., and ..
+  const std::string words = model.metadata.at("words");
+  const auto id = [&](const std::string& word) {
+    const std::string before = words.substr(0, words.find('"' + word + '"'));
+    BOOST_TEST_REQUIRE(before.size() < words.size());
+    return std::count(before.begin(), before.end(), ',');
+  };
+  const auto& table = model.tensors.at("embedding.weight");
+  const int64_t first_bucket = table.size(0) - 64;
+  std::vector<int64_t> ids = {id("the"), id(".")};
+  for (const char* gram : {"<th", "the", "he>", "<zz", "zz>", "<.>"}) {
+    ids.push_back(first_bucket + fasttext_hash(gram) % 64);
+  }
+  const auto pair = [](const char* a, const char* b) {
+    const auto extended = [](const char* word) {
+      return static_cast<uint64_t>(static_cast<int64_t>(static_cast<int32_t>(fasttext_hash(word))));
+    };
+    return static_cast<int64_t>((extended(a) * 116049371U + extended(b)) % 64);
+  };
+  ids.push_back(first_bucket + pair("the", "zz"));
+  ids.push_back(first_bucket + pair("zz", "."));
+  const embergrad::Tensor mean = embergrad::mean(embergrad::embedding(embergrad::tensor(ids), table), {0}, true);
+  const embergrad::Tensor scores = embergrad::linear(mean, model.tensors.at("fc.weight"), model.tensors.at("fc.bias"));
+  const double expected = embergrad::amax(embergrad::softmax(scores, 1)).item();
+  write_bytes(place / "in.txt", "The Zz.\n");
+  BOOST_TEST(std::abs(number_after(place.good("predict --model m in.txt").out, "\t") - expected) < 1e-4);
 }
 
 BOOST_AUTO_TEST_CASE(the_same_seed_gives_the_same_model_for_any_threads) {
