@@ -50,8 +50,4 @@ struct Origin {
 /// The state of the EarlyStopping, with this patience (0: none), of a run that stands there.
 [[nodiscard]] std::string stopping_state(const Position& position, int64_t patience);
 
-/// Drops the lines at the end of a log that tell of `epoch` and later ones, or were cut off: these epochs are trained
-/// once more. Throws IoError.
-void cut_log(const std::string& path, int64_t epoch);
-
 }  // namespace tagger

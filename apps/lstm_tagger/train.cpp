@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <common/run_files.hpp>
 #include <cstdio>
 #include <embergrad/report/early_stopping.hpp>
 #include <embergrad/report/json_lines.hpp>
@@ -268,8 +269,19 @@ Origin origin_of(const TrainOptions& options, const Plan& plan, const Data& data
   return {.options = named.dump(), .data = parts.dump()};
 }
 
+common::RunFiles files_of(const TrainOptions& options) {
+  return {.model = options.model,
+          .log = options.log,
+          .train = options.train,
+          .dev = options.dev,
+          .test = options.test,
+          .vectors = options.vectors,
+          .force = options.force,
+          .resume = options.resume};
+}
+
 /// Where a run leaves what it needs to go on.
-std::string resume_file(const TrainOptions& options) { return options.model + ".resume"; }
+std::string resume_file(const TrainOptions& options) { return common::resume_file(options.model); }
 
 // --- word vectors
 
@@ -400,7 +412,7 @@ class Training {
     position_ = position;
     if (!data_.dev.empty()) stopping_.load_state(stopping_state(position_, options_.patience));
     if (position_.best_epoch > 0) save_best();
-    if (options_.log) cut_log(*options_.log, position_.epoch);
+    if (options_.log) common::cut_log(*options_.log, position_.epoch);
     open_log();
   }
 
@@ -622,44 +634,13 @@ int stopped(const TrainOptions& options, Ending ending, const Position& position
   return 128 + interrupted();
 }
 
-/// Refuses files that are given for two things.
-void check_names(const TrainOptions& options) {
-  std::vector<NamedFile> outputs = {{"--model", options.model}, {"the resume file", resume_file(options)}};
-  if (options.log) outputs.push_back({"--log", *options.log});
-  std::vector<NamedFile> inputs;
-  for (const std::string& path : options.train) inputs.push_back({"--train", path});
-  if (options.dev) inputs.push_back({"--dev", *options.dev});
-  if (options.test) inputs.push_back({"--test", *options.test});
-  if (options.vectors) inputs.push_back({"--vectors", *options.vectors});
-  check_distinct(outputs, inputs);
-}
-
-/// Refuses to write over files that may be precious, and what can't be written or gone on with.
-void check_outputs(const TrainOptions& options) {
-  const std::string resume = resume_file(options);
-  const std::filesystem::file_status status = std::filesystem::status(resume);
-  if (options.resume && !std::filesystem::exists(status)) {
-    throw eg::IoError(fmt::format("--resume: {} is not there: no run on {} was started, or it is another --model",
-                                  resume, options.model));
-  }
-  if (options.resume && std::filesystem::is_directory(status)) {
-    throw eg::IoError(fmt::format("--resume: {} is a folder, not a resume file", resume));
-  }
-  check_output(options.model, options.force || options.resume);
-  if (!options.resume && !options.force && std::filesystem::exists(status)) {
-    throw eg::IoError(fmt::format("{}: exists already; --resume goes on with it, --force replaces it", resume));
-  }
-  check_output(resume, true);
-  if (options.log) check_output(*options.log, options.force || options.resume);
-}
-
 }  // namespace
 
 int train(const TrainOptions& options) {
   check_output(options.model, true);
-  check_names(options);
+  common::check_names(files_of(options));
   const FileLock lock(options.model);
-  check_outputs(options);
+  common::check_outputs(files_of(options));
   eg::set_num_threads(options.threads);
   const Plan plan = plan_of(options);
   std::optional<eg::text::VectorFile> vectors;
