@@ -3,7 +3,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <string>
+#include <string_view>
 
 namespace embergrad::detail {
 
@@ -12,7 +12,7 @@ inline constexpr int deepest_json = 64;
 
 /// The value of a text; discarded if it is no JSON or nests deeper than `deepest_json`: nlohmann reads and frees values
 /// of any depth, but copies, compares and prints them by recursion.
-[[nodiscard]] inline nlohmann::json parse_untrusted_json(const std::string& text) {
+[[nodiscard]] inline nlohmann::json parse_untrusted_json(std::string_view text) {
   bool too_deep = false;
   const auto shallow = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json&) {
     const bool opens =

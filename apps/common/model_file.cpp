@@ -7,6 +7,8 @@
 #include <embergrad/error.hpp>
 #include <utility>
 
+#include "untrusted_json.hpp"
+
 namespace common {
 
 namespace eg = embergrad;

@@ -5,6 +5,7 @@
 #include <embergrad/error.hpp>
 
 #include "files.hpp"
+#include "untrusted_json.hpp"
 
 namespace common {
 
@@ -34,9 +35,7 @@ const std::string& Notes::text(const char* key) const {
 }
 
 json Notes::object(const char* key) const {
-  // What nests deeper than these notes do is left out, so that showing a value stays cheap.
-  const auto flat = [](int depth, json::parse_event_t, json&) { return depth <= 3; };
-  json value = json::parse(text(key), flat, false);
+  json value = embergrad::detail::parse_untrusted_json(text(key));
   if (!value.is_object()) refuse(fmt::format("its {} are no JSON object", key));
   return value;
 }
