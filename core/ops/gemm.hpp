@@ -13,9 +13,13 @@ struct GemmSizes {
   std::int64_t m, n, k;
 };
 
+struct GemmFactors {
+  double alpha = 1, beta = 0;
+};
+
 // out (m, n) = alpha op(a) op(b) + beta out; a transposed operand is stored transposed.
 inline void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, Tensor& out, GemmSizes sizes,
-                 double alpha = 1, double beta = 0) {
+                 GemmFactors factors = {}) {
   launch(out.device(), Gemm{.dtype = out.dtype(),
                             .m = sizes.m,
                             .n = sizes.n,
@@ -28,8 +32,8 @@ inline void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transp
                             .transpose_b = transpose_b,
                             .c = out.state()->data,
                             .ldc = sizes.n,
-                            .alpha = alpha,
-                            .beta = beta});
+                            .alpha = factors.alpha,
+                            .beta = factors.beta});
 }
 
 // out[r, :] = row for all rows.

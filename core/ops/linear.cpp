@@ -58,29 +58,31 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias, con
 
   Tensor out = empty(shape, input.options());
   if (bias.defined()) copy_rows(bias, out, rows);
-  gemm(input, false, weight, true, out, {rows, out_features, in}, scales.out, bias.defined() ? scales.out : 0);
+  gemm(input, false, weight, true, out, {rows, out_features, in},
+       {.alpha = scales.out, .beta = bias.defined() ? scales.out : 0});
 
   // d input = grad W,  d W = grad^T input,  d bias = column sums of grad
-  return record("linear", out, {input, weight, bias},
-                [x = Saved::input(weight.requires_grad() ? input : Tensor()),
-                 w = Saved::input(input.requires_grad() ? weight : Tensor()), in_shape = input.shape(), rows,
-                 out_features, in, scales](const Tensor& grad, InputGradients& into) {
-                  if (into.wants(0)) {
-                    Tensor grad_input = empty(in_shape, grad.options());
-                    gemm(grad, false, w.get(), false, grad_input, {rows, in, out_features}, scales.grad_in);
-                    into.add(0, std::move(grad_input));
-                  }
-                  if (into.wants(1)) {
-                    Tensor grad_weight = empty({out_features, in}, grad.options());
-                    gemm(grad, true, x.get(), false, grad_weight, {out_features, in, rows}, scales.grad_weight);
-                    into.add(1, std::move(grad_weight));
-                  }
-                  if (into.wants(2)) {
-                    Tensor grad_bias = sum(grad.reshape({rows, out_features}), {0});
-                    scale_in_place(OpCheck("linear"), grad_bias, scales.grad_weight);
-                    into.add(2, std::move(grad_bias));
-                  }
-                });
+  return record(
+      "linear", out, {input, weight, bias},
+      [x = Saved::input(weight.requires_grad() ? input : Tensor()),
+       w = Saved::input(input.requires_grad() ? weight : Tensor()), in_shape = input.shape(), rows, out_features, in,
+       scales](const Tensor& grad, InputGradients& into) {
+        if (into.wants(0)) {
+          Tensor grad_input = empty(in_shape, grad.options());
+          gemm(grad, false, w.get(), false, grad_input, {rows, in, out_features}, {.alpha = scales.grad_in});
+          into.add(0, std::move(grad_input));
+        }
+        if (into.wants(1)) {
+          Tensor grad_weight = empty({out_features, in}, grad.options());
+          gemm(grad, true, x.get(), false, grad_weight, {out_features, in, rows}, {.alpha = scales.grad_weight});
+          into.add(1, std::move(grad_weight));
+        }
+        if (into.wants(2)) {
+          Tensor grad_bias = sum(grad.reshape({rows, out_features}), {0});
+          scale_in_place(OpCheck("linear"), grad_bias, scales.grad_weight);
+          into.add(2, std::move(grad_bias));
+        }
+      });
 }
 
 }  // namespace embergrad

@@ -203,8 +203,11 @@ BOOST_AUTO_TEST_CASE(gradients_of_products_with_aliased_rows) {
       // onto what is there
       Tensor sum = draw.uniform({out, in});
       const Tensor before = sum.clone();
-      eg::gemm(grad, true, x, false, sum, {out, in, rows}, true);
+      eg::gemm(grad, true, x, false, sum, {out, in, rows}, {.beta = 1});
       BOOST_TEST(close_to("sum", sum, before + grad_of(wide).to(DType::float32), {2e-5, 2e-4}));
+      sum.copy_from(before);
+      eg::gemm(grad, true, x, false, sum, {out, in, rows}, {.alpha = -0.5, .beta = 2});
+      BOOST_TEST(close_to("scaled sum", sum, before * 2 - grad_of(wide).to(DType::float32) / 2, {2e-5, 2e-4}));
     }
   }
 }
