@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "untrusted_json.hpp"
+
 namespace tagger {
 namespace {
 
@@ -82,7 +84,7 @@ class ModelReader {
   }
 
   json parsed(const std::string& key) const {
-    json value = json::parse(text(key), nullptr, false);
+    json value = eg::detail::parse_untrusted_json(text(key));
     if (value.is_discarded()) refuse(fmt::format("its {} are not JSON", key));
     return value;
   }

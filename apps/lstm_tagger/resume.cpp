@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "files.hpp"
+#include "untrusted_json.hpp"
 
 namespace tagger {
 namespace {
@@ -52,9 +53,7 @@ class Notes {
     return place->second;
   }
   [[nodiscard]] json object(const char* key) const {
-    // What nests deeper than these notes do is left out, so that showing a value stays cheap.
-    const auto flat = [](int depth, json::parse_event_t, json&) { return depth <= 3; };
-    json value = json::parse(text(key), flat, false);
+    json value = eg::detail::parse_untrusted_json(text(key));
     if (!value.is_object()) refuse(fmt::format("its {} are no JSON object", key));
     return value;
   }

@@ -7,12 +7,12 @@
 namespace embergrad {
 namespace {
 
-// A weight, or 1 where there is none: a view of one number that repeats.
+// A weight or, where there is none, a view of one number that repeats; of none at all where that is null.
 template <class T>
-StridedView or_one(const StridedView& weight, const StridedView& like, T& one) {
+StridedView or_repeated(const StridedView& weight, const StridedView& like, T* number) {
   if (weight.data != nullptr) return weight;
   StridedView all = like;
-  all.data = &one;
+  all.data = number;
   for (std::int64_t& stride : all.strides) stride = 0;
   return all;
 }
@@ -23,8 +23,8 @@ void run(OnCpu, const BinaryCrossEntropy& request) {
   cpu::visit_floating(request.losses.dtype, [&](auto type) {
     using T = decltype(type);
     T one = 1;
-    const StridedView weight = or_one(request.weight, request.losses, one);
-    const StridedView pos_weight = or_one(request.pos_weight, request.losses, one);
+    const StridedView weight = or_repeated(request.weight, request.losses, &one);
+    const StridedView pos_weight = or_repeated<T>(request.pos_weight, request.losses, nullptr);
     const auto loop = cpu::simd().loops<T>().bce;
     cpu::for_each_row(
         [&](const std::int64_t* at, std::int64_t length) {
@@ -41,8 +41,8 @@ void run(OnCpu, const BinaryCrossEntropyGrad& request) {
   cpu::visit_floating(request.grad_in.dtype, [&](auto type) {
     using T = decltype(type);
     T one = 1;
-    const StridedView weight = or_one(request.weight, request.grad_in, one);
-    const StridedView pos_weight = or_one(request.pos_weight, request.grad_in, one);
+    const StridedView weight = or_repeated(request.weight, request.grad_in, &one);
+    const StridedView pos_weight = or_repeated<T>(request.pos_weight, request.grad_in, nullptr);
     const auto loop = cpu::simd().loops<T>().bce_grad;
     cpu::for_each_row(
         [&](const std::int64_t* at, std::int64_t length) {

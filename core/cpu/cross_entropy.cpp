@@ -108,14 +108,12 @@ void run(OnCpu, const CrossEntropy& request) {
           loops.softmax_row(x, log_probs, classes, true);
           const bool ignored = y == request.ignore_index;
           weights[place] = ignored ? T(0) : weight[y];
-          T loss = T(0);
-          if (!ignored) {
-            loss = -weight[y] * log_probs[y];
-            if (smoothing != T(0)) {
-              T spread = T(0);
-              for (std::int64_t c = 0; c < classes; ++c) spread -= weight[c] * log_probs[c];
-              loss = (T(1) - smoothing) * loss + smoothing / static_cast<T>(classes) * spread;
-            }
+          T loss = ignored ? T(0) : -weight[y] * log_probs[y];
+          if (smoothing != T(0)) {
+            // Over no classes, NaN even where it is ignored, as in PyTorch.
+            T spread = T(0);
+            for (std::int64_t c = 0; c < classes && !ignored; ++c) spread -= weight[c] * log_probs[c];
+            loss = (T(1) - smoothing) * loss + smoothing / static_cast<T>(classes) * spread;
           }
           losses[place] = loss;
           if (inner == 1) {
@@ -145,7 +143,9 @@ void run(OnCpu, const CrossEntropyGrad& request) {
                                        const T* p = probs + at;
                                        T* grad = grad_in + at;
                                        if (y == request.ignore_index) {
-                                         for (std::int64_t c = 0; c < classes; ++c) grad[c * inner] = T(0);
+                                         // A row with a NaN keeps it, as in PyTorch.
+                                         for (std::int64_t c = 0; c < classes; ++c)
+                                           grad[c * inner] = T(0) * p[c * inner];
                                          return;
                                        }
                                        const T hard = scale[place] * (T(1) - smoothing) * weight[y];

@@ -17,9 +17,7 @@ Tensor checked_weight(const OpCheck& check, const char* argument, const Tensor& 
   if (!weight.defined()) return {};
   check.not_16_bit(argument, weight);
   check.same_device(target, weight);
-  if (grad_enabled() && weight.requires_grad()) {
-    check.fail_value(fmt::format("{} requires a gradient, which this loss does not give", argument));
-  }
+  check.wants_no_gradient(argument, weight);
   if (broadcast_shape(check.op(), weight.shape(), target.shape()) != target.shape()) {
     check.fail_shape(fmt::format("{} has shape {}, which does not broadcast to input {}", argument,
                                  weight.shape().to_string(), target.shape().to_string()));
@@ -74,9 +72,9 @@ Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& targe
                     into.add(0, grad_in);
                   }
                   if (into.wants(1)) {
-                    // log(sigmoid(-x)) - pos_weight · log(sigmoid(x))
-                    const Tensor positive = logsigmoid(logits);
-                    const Tensor slope = sub(logsigmoid(neg(logits)), p.defined() ? mul(positive, p) : positive);
+                    // log(sigmoid(-x)) - pos_weight · log(sigmoid(x)), which is -x without pos_weight
+                    const Tensor negative = neg(logits);
+                    const Tensor slope = p.defined() ? sub(logsigmoid(negative), mul(logsigmoid(logits), p)) : negative;
                     into.add(1, mul(w.defined() ? mul(slope, w) : slope, scale));
                   }
                 });

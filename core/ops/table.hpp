@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <optional>
 
@@ -26,9 +27,11 @@ inline std::int64_t padding_row(const OpCheck& check, std::optional<std::int64_t
   return *padding_idx < 0 ? *padding_idx + rows : *padding_idx;
 }
 
-inline void check_table(const OpCheck& check, const Tensor& weight) {
+enum class Integers : std::uint8_t { refused, allowed };
+
+inline void check_table(const OpCheck& check, const Tensor& weight, Integers integers = Integers::refused) {
   check.defined("weight", weight);
-  if (!is_floating(weight.dtype())) {
+  if (integers == Integers::refused && !is_floating(weight.dtype())) {
     check.fail_dtype(fmt::format("weight must be floating, but is {}", name_of(weight.dtype())));
   }
   check.has_rank("weight", weight, 2);
@@ -41,14 +44,14 @@ inline void check_max_norm(const OpCheck& check, std::optional<double> max_norm,
 
 inline void check_scales(const OpCheck& check, const Scales& scales) {
   if (!std::isfinite(scales.out) || !std::isfinite(scales.grad_in) || !std::isfinite(scales.grad_weight)) {
-    check.fail_value(fmt::format("scales must be finite, but are {}, {} and {}", scales.out, scales.grad_in,
-                                 scales.grad_weight));
+    check.fail_value(
+        fmt::format("scales must be finite, but are {}, {} and {}", scales.out, scales.grad_in, scales.grad_weight));
   }
 }
 
 // Scales the rows that `index` holds down to max_norm, in place, if it is given. All must have been checked before.
-inline void renormalise(const OpCheck& check, const Tensor& weight, const Tensor& index,
-                        std::optional<double> max_norm, double norm_type) {
+inline void renormalise(const OpCheck& check, const Tensor& weight, const Tensor& index, std::optional<double> max_norm,
+                        double norm_type) {
   if (!max_norm || index.numel() == 0) return;
   const NoGrad guard;
   detail::begin_change(check.op(), weight);

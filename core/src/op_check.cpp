@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <embergrad/autograd.hpp>
+
 #include "src/tensor_state.hpp"
 
 namespace embergrad {
@@ -110,6 +112,11 @@ void OpCheck::throw_shape(const char* argument, const Tensor& tensor, const Shap
 
 void OpCheck::throw_devices_differ(const Tensor& a, const Tensor& b) const {
   throw DeviceError(fmt::format("{}: tensors on {} and {}", op_, a.device().to_string(), b.device().to_string()));
+}
+
+void OpCheck::wants_no_gradient(const char* argument, const Tensor& tensor) const {
+  if (!grad_enabled() || !tensor.requires_grad()) return;
+  fail_value(fmt::format("{} requires a gradient, which this loss does not give", argument));
 }
 
 }  // namespace embergrad

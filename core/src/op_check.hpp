@@ -45,6 +45,8 @@ class OpCheck {
   void same_device(const Tensor& a, const Tensor& b) const {
     if (a.device() != b.device()) throw_devices_differ(a, b);
   }
+  // For weights, whose gradient no derivative gives: refused rather than silently zero.
+  void wants_no_gradient(const char* argument, const Tensor& tensor) const;
   // Indices may lie on the host, wherever the table is.
   void index_device(const Tensor& table, const Tensor& index) const {
     if (!index.device().is_cpu()) same_device(table, index);

@@ -14,7 +14,6 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -25,6 +24,7 @@
 #include <embergrad/error.hpp>
 
 #include "src/tensor_state.hpp"
+#include "untrusted_json.hpp"
 
 namespace embergrad {
 
@@ -379,9 +379,7 @@ void restore_ties(const std::string& path, Loaded& loaded) {
   const auto refuse = [&](const std::string& reason) {
     throw FormatError(fmt::format("{}: metadata {}: {}", path, tied_key, reason));
   };
-  // A flat object of strings: depth is refused while parsing, so that the tree of values stays flat too.
-  const auto flat = [](int depth, nlohmann::json::parse_event_t, nlohmann::json&) { return depth <= 1; };
-  const nlohmann::json names = nlohmann::json::parse(note->second, flat, false);
+  const nlohmann::json names = detail::parse_untrusted_json(note->second);
   if (!names.is_object()) refuse("not a JSON object");
   std::vector<StateDict::Entry> tied;
   for (const auto& [name, stored] : names.items()) {

@@ -359,7 +359,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_resume_files) {
   with(
       "deep",
       [](auto& f) { f.metadata["options"] = "{\"a\":" + std::string(100000, '[') + std::string(100000, ']') + "}"; },
-      "another run");
+      "its options");
   const auto set_position = [](const std::string& from, const std::string& to) {
     return [=](embergrad::Loaded& f) {
       std::string& position = f.metadata["position"];

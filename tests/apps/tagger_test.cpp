@@ -539,6 +539,7 @@ BOOST_AUTO_TEST_CASE(files_that_are_no_models) {
            {"\"hidden\":128", "\"hidden\":1e3"},
            {"\"hidden\":128", "\"hidden\":-1"},
            {"\"hidden\":128", "\"hidden\":18446744073709551615"},
+           {"\"hidden\":128", "\"hidden\":" + std::string(100'000, '[') + std::string(100'000, ']')},
            {"\"layers\":1", "\"layers\":2"},
            {"\"layers\":1", "\"layers\":0"},
            {"\"bidirectional\":true", "\"bidirectional\":false"},

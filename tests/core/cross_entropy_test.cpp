@@ -267,7 +267,7 @@ BOOST_AUTO_TEST_CASE(no_weight) {
   }
 }
 
-// What is ignored doesn't count, whatever stands there.
+// What is ignored doesn't count, whatever number stands there.
 BOOST_AUTO_TEST_CASE(ignored_samples_are_as_if_not_there) {
   Draw draw(29);
   Tensor x = leaf(draw, {4, 3});
@@ -284,6 +284,23 @@ BOOST_AUTO_TEST_CASE(ignored_samples_are_as_if_not_there) {
   BOOST_TEST(close_to("loss", whole, part));
   BOOST_TEST(close_to("gradient", grad, grad_of(x)));
   BOOST_TEST(equal_to("ignored", grad[1], eg::zeros({3}, f64)));
+}
+
+// As in PyTorch, where the derivative of log_softmax is NaN there.
+BOOST_AUTO_TEST_CASE(a_nan_among_what_is_ignored_shows_in_the_gradient_alone) {
+  for_computing_types([](DType dtype) {
+    const double nan = std::nan("");
+    for (const Shape& shape : {Shape{2, 3}, Shape{2, 3, 1, 1}}) {
+      const Tensor x = eg::tensor({{nan, 1.0, 2.0}, {0.0, 0.0, 0.0}}).to(dtype).reshape(shape).set_requires_grad();
+      const Tensor y = eg::tensor({-100, 2}).reshape(shape.rank() == 2 ? Shape{2} : Shape{2, 1, 1});
+      const Tensor loss = eg::cross_entropy(x, y);
+      BOOST_TEST(close_to("loss", loss, eg::tensor(std::log(3.0), {dtype, {}})));
+      loss.backward();
+      const Tensor grad = grad_of(x).reshape({2, 3});
+      BOOST_TEST(std::isnan(grad.at({0, 2})));
+      BOOST_TEST(close_to("gradient", grad[1], eg::tensor({1 / 3.0, 1 / 3.0, -2 / 3.0}, {dtype, {}})));
+    }
+  });
 }
 
 BOOST_AUTO_TEST_CASE(types_of_target) {
@@ -349,6 +366,9 @@ BOOST_AUTO_TEST_CASE(errors) {
     const auto run = [&](const Tensor& scores, const Tensor& target, const Tensor& weight = {}) {
       return [&call, scores, target, weight] { return call(scores, target, weight); };
     };
+    const Tensor wanting = eg::ones({3}).set_requires_grad();
+    BOOST_TEST(refuses<eg::ValueError>(run(x, y, wanting), {op + ": weight requires a gradient"}));
+    BOOST_TEST(eg::no_grad([&] { return run(x, y, wanting)(); }).defined());
     BOOST_TEST(refuses<eg::IndexError>(run(x, eg::tensor({0, 3})), {op + ": target[1] is 3, but there are 3 classes"}));
     BOOST_TEST(refuses<eg::IndexError>(run(x, eg::tensor({-1, 0})), {op + ": target[0] is -1"}));
     BOOST_TEST(

@@ -351,10 +351,16 @@ BOOST_AUTO_TEST_CASE(bad_indices_are_named) {
   BOOST_TEST((eg::embedding(eg::zeros({0}, {DType::int64, {}}), eg::zeros({0, 2})).shape() == Shape{0, 2}));
 }
 
+BOOST_AUTO_TEST_CASE(tables_of_integers) {
+  for (const DType dtype : {DType::int32, DType::int64}) {
+    const Tensor weight = eg::tensor({{1, 2}, {3, 4}, {5, 6}}).to(dtype);
+    BOOST_TEST(equal_to("rows", eg::embedding(eg::tensor({2, 0}), weight, {.padding_idx = 0}),
+                        eg::tensor({{5, 6}, {1, 2}}).to(dtype)));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(other_errors) {
   const Tensor weight = eg::zeros({4, 2}), input = eg::tensor({1});
-  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::embedding(input, weight, {.sparse = true}); },
-                                     {"embedding:", "sparse"}));
   for (const std::int64_t bad : {4, -5}) {
     BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(input, weight, {.padding_idx = bad}); },
                                        {"embedding:", "padding_idx", std::to_string(bad), "4 rows"}));
@@ -370,9 +376,9 @@ BOOST_AUTO_TEST_CASE(other_errors) {
                                      {"embedding:", "input", "float32"}));
   BOOST_TEST(refuses<eg::DTypeError>(
       [&] {
-        return eg::embedding(input, eg::zeros({4, 2}, {DType::int64, {}}));
+        return eg::embedding(input, eg::zeros({4, 2}, {DType::int64, {}}), {.max_norm = 1.0});
       },
-      {"embedding:", "weight", "int64"}));
+      {"embedding:", "max_norm", "int64"}));
   BOOST_TEST(
       refuses<eg::ValueError>([&] { return eg::embedding(Tensor(), weight); }, {"embedding:", "input", "undefined"}));
   BOOST_TEST(

@@ -268,6 +268,13 @@ BOOST_AUTO_TEST_CASE(extremes_and_clamps) {
         loops.bce_grad(x.data(), x.data() + n, x.data(), 0, x.data() + n, 1, x.data() + 2 * n, 1, out.data() + n, n);
         return out;
       });
+      same_for_all_tables("bce without pos_weight", [&](const SimdTable& table) {
+        std::vector<T> out = with_guard<T>(2 * n);
+        const Loops<T>& loops = table.template loops<T>();
+        loops.bce(x.data(), x.data() + n, x.data() + 2 * n, 1, nullptr, 0, out.data(), n);
+        loops.bce_grad(x.data(), x.data() + n, x.data(), 0, nullptr, 0, x.data() + 2 * n, 1, out.data() + n, n);
+        return out;
+      });
     }
   });
 }

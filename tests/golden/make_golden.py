@@ -298,6 +298,21 @@ def named():
     cases["bce_large_logits"] = Case("binary_cross_entropy_with_logits", {"reduction": "none"}, {
         "input": np.array([1e4, -1e4, 1e4, -1e4, 100], F32), "target": np.array([1, 0, 0, 1, 0.5], F32),
         "grad_output": np.ones(5, F32)}, ["input", "target"])
+    logits, targets = (grid.reshape(-1) for grid in np.meshgrid([-np.inf, -2, 0, 3, np.inf],
+                                                                [-np.inf, -1, 0, 0.5, 1, 2, np.inf, np.nan]))
+    for name, weights in {"": {}, "_weight": {"weight": np.array(np.inf)}, "_pos_weight": {"pos_weight": np.array(2.)},
+                          "_infinite_pos_weight": {"pos_weight": np.array(np.inf)}}.items():
+        cases["bce_infinite" + name] = Case("binary_cross_entropy_with_logits", {"reduction": "none"}, {
+            "input": logits, "target": targets, "grad_output": fill(1, logits.size), **weights}, ["input", "target"])
+    for name, smoothing in (("", 0.0), ("_smoothed", 0.25)):
+        cases["cross_entropy_ignored_nan" + name] = Case("cross_entropy", {"label_smoothing": smoothing}, {
+            "input": np.array([[np.nan, 1], [1, 2], [np.inf, 0]]), "target": np.array([-100, 1, -100]),
+            "grad_output": np.array(1.)}, ["input"])
+        cases["cross_entropy_no_classes" + name] = Case(
+            "cross_entropy", {"label_smoothing": smoothing, "reduction": "none"},
+            {"input": np.zeros((2, 0)), "target": np.array([-100, -100]), "grad_output": np.ones(2)}, ["input"])
+    cases["embedding_of_integers"] = Case("embedding", {}, {
+        "input": np.array([2, 0]), "weight": np.array([[1, 2], [3, 4], [5, 6]], I32)})
     special = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1, -1, 90, -90], F32)
     for op in ("relu", "sigmoid", "tanh", "exp", "log", "sqrt", "abs", "square", "logsigmoid"):
         cases[f"{op}_special_values"] = Case(op, {}, {"input": special, "grad_output": fill(1, 9).astype(F32)},

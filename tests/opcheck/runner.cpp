@@ -23,11 +23,14 @@
 #include <embergrad/autograd.hpp>
 #include <embergrad/error.hpp>
 #include <embergrad/ops.hpp>
+#include <embergrad/optim/adagrad.hpp>
 #include <embergrad/optim/adam.hpp>
 #include <embergrad/optim/optimizer.hpp>
 #include <embergrad/optim/sgd.hpp>
 #include <embergrad/row_sparse.hpp>
 #include <embergrad/tensor.hpp>
+
+#include "untrusted_json.hpp"
 
 namespace embergrad::opcheck {
 
@@ -150,12 +153,42 @@ Outputs one(Tensor output) { return {{"output", std::move(output)}}; }
 
 Shape shape_of(const std::vector<std::int64_t>& extents) { return Shape(std::span<const std::int64_t>(extents)); }
 
+// With max_norm the table is a result as well: it may have been changed in place.
+Outputs looked_up(const Case& c, Tensor output) {
+  Outputs outputs = one(std::move(output));
+  if (c.args.has("max_norm")) outputs.emplace_back("mutated.weight", c.get("weight"));
+  return outputs;
+}
+
 Outputs run_embedding(const Case& c) {
-  if (c.args.find<double>("max_norm")) throw Unsupported("embedding: max_norm");
-  if (c.args.get("norm_type", 2.0) != 2.0) throw Unsupported("embedding: norm_type");
-  if (c.args.get("scale_grad_by_freq", false)) throw Unsupported("embedding: scale_grad_by_freq");
-  if (c.args.get("sparse", false)) throw Unsupported("embedding: sparse");
-  return one(embedding(c.get("input"), c.get("weight"), {.padding_idx = c.args.find<std::int64_t>("padding_idx")}));
+  EmbeddingOptions options;
+  options.padding_idx = c.args.find<std::int64_t>("padding_idx");
+  options.max_norm = c.args.find<double>("max_norm");
+  options.norm_type = c.args.get("norm_type", options.norm_type);
+  options.scale_grad_by_freq = c.args.get("scale_grad_by_freq", options.scale_grad_by_freq);
+  options.sparse = c.args.get("sparse", options.sparse);
+  return looked_up(c, embedding(c.get("input"), c.get("weight"), options));
+}
+
+BagMode bag_mode_of(const Case& c) {
+  const auto name = c.args.get<std::string>("mode", "mean");
+  if (name == "sum") return BagMode::sum;
+  if (name == "mean") return BagMode::mean;
+  if (name == "max") return BagMode::max;
+  c.args.refuse("mode", "sum, mean or max");
+}
+
+Outputs run_embedding_bag(const Case& c) {
+  EmbeddingBagOptions options;
+  options.max_norm = c.args.find<double>("max_norm");
+  options.norm_type = c.args.get("norm_type", options.norm_type);
+  options.scale_grad_by_freq = c.args.get("scale_grad_by_freq", options.scale_grad_by_freq);
+  options.mode = bag_mode_of(c);
+  options.sparse = c.args.get("sparse", options.sparse);
+  options.per_sample_weights = c.find("per_sample_weights");
+  options.include_last_offset = c.args.get("include_last_offset", options.include_last_offset);
+  options.padding_idx = c.args.find<std::int64_t>("padding_idx");
+  return looked_up(c, embedding_bag(c.get("input"), c.get("weight"), c.find("offsets"), options));
 }
 
 Outputs run_linear(const Case& c) { return one(linear(c.get("input"), c.get("weight"), c.find("bias"))); }
@@ -207,6 +240,9 @@ Outputs run_mse_loss(const Case& c) {
 
 Outputs run_pow(const Case& c) {
   const Tensor exponent = c.find("exponent");
+  if (c.args.has("self") && (c.args.has("input") || c.find("input").defined())) {
+    c.args.refuse("self", "nothing beside input");
+  }
   if (!exponent.defined()) return one(pow(c.get("input"), c.args.get<Scalar>("exponent")));
   if (c.find("input").defined()) return one(pow(c.get("input"), exponent));
   return one(pow(c.args.get<Scalar>(c.args.has("self") ? "self" : "input"), exponent));
@@ -248,7 +284,12 @@ using ExtremeOfTwo = Tensor (*)(const Tensor&, const Tensor&);
 
 // torch.max and torch.min: of all elements, along a dimension, or of two tensors.
 Outputs run_extreme(const Case& c, Extreme all, ExtremeAlong along, ExtremeOfTwo of_two) {
-  if (c.find("other").defined()) return one(of_two(c.get("input"), c.get("other")));
+  if (c.find("other").defined()) {
+    for (const char* name : {"dim", "keepdim"}) {
+      if (c.args.has(name)) c.args.refuse(name, "nothing beside other");
+    }
+    return one(of_two(c.get("input"), c.get("other")));
+  }
   if (c.args.has("dim")) return both(along(c.get("input"), c.args.get<int>("dim"), c.args.get("keepdim", false)));
   if (c.args.has("keepdim")) throw ValueError(fmt::format("{}: keepdim is given without dim", c.op));
   return one(all(c.get("input")));
@@ -317,7 +358,8 @@ std::vector<Tensor> numbered_inputs(const Case& c) {
 std::vector<Tensor> lstm_parameters(const Case& c, std::int64_t layers, bool bias, bool bidirectional) {
   const auto hidden = c.args.get<std::int64_t>("hidden_size");
   const auto projection = c.args.get<std::int64_t>("proj_size", 0);
-  if (hidden < 1) c.args.refuse("hidden_size", "at least 1");
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 4;  // four gates have so many rows
+  if (hidden < 1 || hidden > most) c.args.refuse("hidden_size", "at least 1 and such that four times it fits 64 bits");
   if (layers < 1) c.args.refuse("num_layers", "at least 1");
   if (projection < 0 || projection >= hidden) c.args.refuse("proj_size", "at least 0 and less than hidden_size");
 
@@ -401,6 +443,16 @@ void change(optim::SGDOptions& options, const Arguments& to) {
   options.dampening = to.get("dampening", options.dampening);
   options.weight_decay = to.get("weight_decay", options.weight_decay);
   options.nesterov = to.get("nesterov", options.nesterov);
+  options.maximize = to.get("maximize", options.maximize);
+}
+
+void change(optim::AdagradOptions& options, const Arguments& to) {
+  to.know({"lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps", "maximize"});
+  options.lr = to.get("lr", options.lr);
+  options.lr_decay = to.get("lr_decay", options.lr_decay);
+  options.weight_decay = to.get("weight_decay", options.weight_decay);
+  options.initial_accumulator_value = to.get("initial_accumulator_value", options.initial_accumulator_value);
+  options.eps = to.get("eps", options.eps);
   options.maximize = to.get("maximize", options.maximize);
 }
 
@@ -539,20 +591,24 @@ void check_optimizer_tensors(const Case& c, const Schedule& schedule, std::size_
   }
 }
 
-Tensor gradient_of(const Case& c, const Schedule& schedule, std::int64_t step, std::size_t k, const Tensor& parameter) {
+Gradient gradient_of(const Case& c, const Schedule& schedule, std::int64_t step, std::size_t k,
+                     const Tensor& parameter) {
   const std::string name = fmt::format("grad.{}.{}", step, k);
   const Tensor indices = c.find(name + ".indices");
   const Tensor values = c.find(name + ".values");
-  if (!indices.defined() && !values.defined()) return c.find(name);
+  if (!indices.defined() && !values.defined()) {
+    const Tensor dense = c.find(name);
+    return dense.defined() ? Gradient(dense.clone()) : Gradient();
+  }
   if (c.find(name).defined() || !indices.defined() || !values.defined()) {
     throw ValueError(fmt::format("optimizer: expected {0}, or {0}.indices and {0}.values", name));
   }
-  if (!schedule.dense_updates) throw Unsupported("optimizer: sparse gradients");
   if (parameter.dim() != 2) {
     throw ShapeError(
         fmt::format("optimizer: {} is sparse, but its parameter has shape {}", name, parameter.shape().to_string()));
   }
-  return RowSparse::from_rows(indices, values, parameter.size(0)).to_dense();
+  RowSparse rows = RowSparse::from_rows(indices, values, parameter.size(0));
+  return schedule.dense_updates ? Gradient(rows.to_dense()) : Gradient(std::move(rows));
 }
 
 template <class Optimizer, class Options>
@@ -598,8 +654,8 @@ Outputs run_optimizer_of(const Case& c, const std::vector<const char*>& state_na
     }
     optimizer->zero_grad();
     for (std::size_t k = 0; k < parameters.size(); ++k) {
-      Tensor gradient = gradient_of(c, schedule, step, k, parameters[k]);
-      if (gradient.defined()) parameters[k].set_grad(gradient.clone());
+      Gradient gradient = gradient_of(c, schedule, step, k, parameters[k]);
+      if (gradient.defined()) parameters[k].set_grad(std::move(gradient));
     }
     optimizer->step();
   }
@@ -620,6 +676,7 @@ Outputs run_optimizer(const Case& c) {
   if (name == "SGD") return run_optimizer_of<optim::SGD, optim::SGDOptions>(c, {"momentum_buffer"});
   if (name == "Adam") return run_optimizer_of<optim::Adam, optim::AdamOptions>(c, adam_state);
   if (name == "AdamW") return run_optimizer_of<optim::AdamW, optim::AdamWOptions>(c, adam_state);
+  if (name == "Adagrad") return run_optimizer_of<optim::Adagrad, optim::AdagradOptions>(c, {"step", "sum"});
   throw Unsupported("optimizer: " + name);
 }
 
@@ -639,10 +696,28 @@ Op binary() {
   return {{"input", "other"}, {}, [](const Case& c) { return one(function(c.get("input"), c.get("other"))); }};
 }
 
+// The second operand is a tensor or a number.
+template <Tensor (*of_tensors)(const Tensor&, const Tensor&), Tensor (*beside_number)(const Tensor&, Scalar)>
+Op binary_or_number() {
+  return {{"input", "other"}, {"other"}, [](const Case& c) {
+            const Tensor other = c.find("other");
+            if (other.defined() || !c.args.has("other")) return one(of_tensors(c.get("input"), c.get("other")));
+            return one(beside_number(c.get("input"), c.args.get<Scalar>("other")));
+          }};
+}
+
+Outputs run_reshape(const Case& c) {
+  return one(reshape(c.get("input"), shape_of(c.args.get<std::vector<std::int64_t>>("shape"))));
+}
+
 const std::map<std::string, Op, std::less<>>& ops() {
   static const std::map<std::string, Op, std::less<>> table = {
       {"embedding",
        {{"input", "weight"}, {"padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"}, run_embedding}},
+      {"embedding_bag",
+       {{"input", "weight", "offsets", "per_sample_weights"},
+        {"max_norm", "norm_type", "scale_grad_by_freq", "mode", "sparse", "include_last_offset", "padding_idx"},
+        run_embedding_bag}},
       {"linear", {{"input", "weight", "bias"}, {}, run_linear}},
       {"log_softmax",
        {{"input"}, {"dim"}, [](const Case& c) { return one(log_softmax(c.get("input"), softmax_dim(c))); }}},
@@ -692,19 +767,23 @@ const std::map<std::string, Op, std::less<>>& ops() {
        {{"input", "index"},
         {"dim"},
         [](const Case& c) { return one(index_select(c.get("input"), c.args.get<int>("dim"), c.get("index"))); }}},
-      {"add", binary<add>()},
-      {"sub", binary<sub>()},
-      {"mul", binary<mul>()},
-      {"div", binary<div>()},
+      {"add", binary_or_number<add, add>()},
+      {"sub", binary_or_number<sub, sub>()},
+      {"mul", binary_or_number<mul, mul>()},
+      {"div", binary_or_number<div, div>()},
+      {"eq", binary_or_number<eq, eq>()},
+      {"ne", binary_or_number<ne, ne>()},
+      {"lt", binary_or_number<lt, lt>()},
+      {"le", binary_or_number<le, le>()},
+      {"gt", binary_or_number<gt, gt>()},
+      {"ge", binary_or_number<ge, ge>()},
+      {"clone", {{"input"}, {}, [](const Case& c) { return one(c.get("input").clone()); }}},
+      {"detach", {{"input"}, {}, [](const Case& c) { return one(c.get("input").detach()); }}},
       {"matmul", binary<matmul>()},
       {"sum", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_reduce(c, sum, sum); }}},
       {"mean", {{"input"}, {"dim", "keepdim"}, [](const Case& c) { return run_reduce(c, mean, mean); }}},
-      {"reshape",
-       {{"input"},
-        {"shape"},
-        [](const Case& c) {
-          return one(reshape(c.get("input"), shape_of(c.args.get<std::vector<std::int64_t>>("shape"))));
-        }}},
+      {"reshape", {{"input"}, {"shape"}, run_reshape}},
+      {"view", {{"input"}, {"shape"}, run_reshape}},
       {"transpose",
        {{"input"},
         {"dim0", "dim1"},
@@ -743,7 +822,10 @@ bool names_one_of(const std::vector<std::string_view>& patterns, std::string_vie
 
 void check_known(const Case& c, const Op& op) {
   for (const auto& [name, value] : c.args.values().items()) {
-    if (names_one_of(op.args, name)) continue;
+    if (names_one_of(op.args, name)) {
+      if (!value.is_null() && c.inputs.contains(name)) c.args.refuse(name, "either this or the tensor");
+      continue;
+    }
     if (!names_one_of(op.tensors, name)) throw Unsupported(fmt::format("{}: unknown argument {}", c.op, name));
     if (!value.is_null()) c.args.refuse(name, "a tensor or null");
   }
@@ -754,6 +836,8 @@ void check_known(const Case& c, const Op& op) {
 
 // --- backward ------------------------------------------------------------------------------------------------------
 
+bool is_16_bit(DType dtype) { return dtype == DType::float16 || dtype == DType::bfloat16; }
+
 // Lets the given gradients flow into the outputs, all in one backward.
 void run_backward(const Case& c, const Outputs& outputs) {
   std::vector<TensorRef> reached;
@@ -763,7 +847,9 @@ void run_backward(const Case& c, const Outputs& outputs) {
     const std::string grad_name = "grad_" + name;
     if (!c.output_gradients.contains(grad_name)) continue;
     ++matched;
-    const Tensor& gradient = c.output_gradients.at(grad_name);
+    Tensor gradient = c.output_gradients.at(grad_name);
+    // A 16-bit table gives float32, which is stored as the table is.
+    if (output.dtype() == DType::float32 && is_16_bit(gradient.dtype())) gradient = gradient.to(output.dtype());
     if (gradient.shape() != output.shape()) {
       throw ShapeError(fmt::format("{}: {} has shape {}, the output {}", c.op, grad_name, gradient.shape().to_string(),
                                    output.shape().to_string()));
@@ -793,6 +879,13 @@ void run_backward(const Case& c, const Outputs& outputs) {
 // What is written shares no memory, or it would be stored once for several names.
 Tensor own_copy(const Tensor& tensor) { return tensor.detach().to(Device::cpu()).clone(); }
 
+// The same in the type that PyTorch gives beside a tensor of type `beside`: what is computed in float32 for a 16-bit
+// table is rounded once.
+Tensor copy_beside(DType beside, const Tensor& tensor) {
+  const Tensor copy = own_copy(tensor);
+  return is_16_bit(beside) && copy.dtype() == DType::float32 ? copy.to(beside) : copy;
+}
+
 StateDict run_op(const Case& c, const Op& op) {
   check_known(c, op);
   for (const std::string& name : c.wanted) {
@@ -800,8 +893,11 @@ StateDict run_op(const Case& c, const Op& op) {
     Tensor(c.inputs.at(name)).set_requires_grad();
   }
   const Outputs outputs = op.run(c);
+  const Tensor weight = c.find("weight");
   StateDict result;
-  for (const auto& [name, output] : outputs) result.set(name, own_copy(output));
+  for (const auto& [name, output] : outputs) {
+    result.set(name, weight.defined() ? copy_beside(weight.dtype(), output) : own_copy(output));
+  }
   if (c.output_gradients.size() == 0) return result;
 
   run_backward(c, outputs);
@@ -812,9 +908,9 @@ StateDict run_op(const Case& c, const Op& op) {
       result.set("grad." + name, zeros(input.shape(), {input.dtype(), Device::cpu()}));
     } else if (gradient.is_sparse()) {
       result.set("grad." + name + ".indices", own_copy(gradient.rows().indices()));
-      result.set("grad." + name + ".values", own_copy(gradient.rows().values()));
+      result.set("grad." + name + ".values", copy_beside(input.dtype(), gradient.rows().values()));
     } else {
-      result.set("grad." + name, own_copy(gradient.dense()));
+      result.set("grad." + name, copy_beside(input.dtype(), gradient.dense()));
     }
   }
   return result;
@@ -825,8 +921,11 @@ StateDict run_op(const Case& c, const Op& op) {
 Json parse_case(const Loaded& file) {
   const auto text = file.metadata.find("case");
   if (text == file.metadata.end()) throw FormatError("the metadata holds no key \"case\"");
-  Json json = Json::parse(text->second, nullptr, false);
-  if (!json.is_object()) throw FormatError("the metadata key \"case\" is not a JSON object");
+  Json json = detail::parse_untrusted_json(text->second);
+  if (!json.is_object()) {
+    throw FormatError(
+        fmt::format("the metadata key \"case\" is not a JSON object that nests at most {} deep", detail::deepest_json));
+  }
   if (!json.contains("op") || !json.at("op").is_string()) throw FormatError("the case has no \"op\"");
   if (!json.contains("args") || json.at("args").is_null()) json["args"] = Json::object();
   if (!json.at("args").is_object()) throw FormatError("\"args\" of the case is not a JSON object");

@@ -646,6 +646,13 @@ def number(d, dtype):
     return d.pick([d.integer(-2, 2), round(float(d.r.standard_normal()), 3)], [0.6, 0.4] if dtype in (I64, I32) else [0.3, 0.7])
 
 
+def draw_beside_number(op):
+    def draw(d):
+        x = d.values(d.shape(), d.any_dtype(), special=0.1)
+        return Case(op, {"other": d.pick([number(d, x.dtype.type), "inf", "nan", 0], [0.8, 0.05, 0.05, 0.1])}, {"input": x})
+    return draw
+
+
 def draw_pow(d):
     dtype = d.pick([F32, F64, I64, I32], [0.4, 0.4, 0.1, 0.1])
     kind, intent, mark = d.pick(["scalar", "base", "tensors"], [0.45, 0.2, 0.35]), "valid", None
@@ -1008,7 +1015,7 @@ def draw_reduce(op):
     return draw
 
 
-def draw_reshape(d):
+def draw_reshape(d, op="reshape"):
     shape = d.shape(zero=0.06)
     count, args, intent = math.prod(shape), {}, "valid"
     new = []
@@ -1030,7 +1037,7 @@ def draw_reshape(d):
     if d.broken(0.2):
         intent = "any"
         new = d.pick([new + [2], [-1, -1], [-2] + new, [-1, 0], [count + 1], [], [count + 1, -1], new + [-1]])
-    return Case("reshape", {"shape": [int(n) for n in new]}, {"input": d.values(shape, d.any_dtype())}, None, intent)
+    return Case(op, {"shape": [int(n) for n in new]}, {"input": d.values(shape, d.any_dtype())}, None, intent)
 
 
 def draw_transpose(d):
@@ -1339,7 +1346,14 @@ OPS.update({
 for _op in ("relu", "sigmoid", "tanh", "exp", "log", "neg", "sqrt", "square", "abs"):
     OPS[_op] = (plain(lambda a, t, f=_op: getattr(torch, f)(t["input"])), draw_unary(_op))
 for _op in ("add", "sub", "mul", "div", "maximum", "minimum"):
-    OPS[_op] = (plain(lambda a, t, f=_op: getattr(torch, f)(t["input"], t["other"])), draw_binary(_op))
+    OPS[_op] = (plain(lambda a, t, f=_op: getattr(torch, f)(t["input"], operand(a, t, "other"))), draw_binary(_op))
+for _op in ("eq", "ne", "lt", "le", "gt", "ge"):  # embergrad's truth values are int32
+    OPS[_op] = (plain(lambda a, t, f=_op: getattr(torch, f)(t["input"], operand(a, t, "other")).int()), draw_binary(_op))
+for _op in ("add", "sub", "mul", "div", "eq", "ne", "lt", "le", "gt", "ge"):  # cases of `_op`, drawn apart
+    OPS[_op + "_number"] = (None, draw_beside_number(_op))
+OPS["clone"] = (plain(lambda a, t: t["input"].clone()), draw_unary("clone"))
+OPS["detach"] = (plain(lambda a, t: t["input"].detach()), draw_unary("detach"))
+OPS["view"] = (plain(lambda a, t: t["input"].view(a["shape"])), lambda d: draw_reshape(d, "view"))
 
 
 def draw_case(op, number, seed):

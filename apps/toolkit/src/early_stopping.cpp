@@ -8,6 +8,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "untrusted_json.hpp"
+
 namespace embergrad::report {
 namespace {
 
@@ -93,7 +95,7 @@ std::string EarlyStopping::state() const {
 }
 
 void EarlyStopping::load_state(const std::string& state) {
-  const nlohmann::json stored = nlohmann::json::parse(state, nullptr, false);
+  const nlohmann::json stored = detail::parse_untrusted_json(state);
   if (!stored.is_object()) refuse("not a JSON object");
   for (const char* name : {"best", "best_step", "stopped", "waited"}) {
     if (!stored.contains(name)) refuse(fmt::format("{} is missing", name));

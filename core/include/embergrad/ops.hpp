@@ -267,7 +267,7 @@ struct EmbeddingOptions {
   /// Before the lookup, each row looked up whose norm is larger is scaled down to this norm, in place: above 0. The
   /// gradient passes over that. A change in place: a backward that saved the table before throws.
   std::optional<double> max_norm = {};
-  /// The p of that norm, above 0; infinity for the largest absolute value.
+  /// The p of that norm: infinity for the largest absolute value, 0 for how many elements are not 0; not NaN.
   double norm_type = 2;
   /// Divides the gradient of each row by how often the row occurs in the input.
   bool scale_grad_by_freq = false;
@@ -275,9 +275,9 @@ struct EmbeddingOptions {
   bool sparse = false;
 };
 
-/// weight[input]. input: int32 or int64 of any shape; weight (rows, dim), floating -> input.shape + (dim). Of a float16
-/// or bfloat16 table result and gradient are float32. IndexError: which element of input, its value, the number of rows.
-/// ValueError for a max_norm or norm_type that is not above 0. (`torch.nn.functional.embedding`)
+/// weight[input]. input: int32 or int64 of any shape; weight (rows, dim) -> input.shape + (dim). Of a float16 or
+/// bfloat16 table result and gradient are float32. IndexError: which element of input, its value, the number of rows.
+/// ValueError for a max_norm that is not above 0, a norm_type that is NaN. (`torch.nn.functional.embedding`)
 [[nodiscard]] Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options = {},
                                const Scales& scales = {});
 
@@ -300,8 +300,8 @@ struct EmbeddingBagOptions {
 };
 
 /// One row for each bag of indices: Σ s·w (sum), Σ s·w / Σ s (mean; zero, with zero gradient, where Σ s is 0), or the
-/// largest s·w in each column (max; the first of equals, NaN before all), s being per_sample_weights or 1. A bag without
-/// indices, or with padding alone, gives zeros. O(indices · dim), in float32 for 16-bit tables.
+/// largest s·w in each column (max; the first of equals, NaN before all), s being per_sample_weights or 1. A bag
+/// without indices, or with padding alone, gives zeros. O(indices · dim), in float32 for 16-bit tables.
 /// @param input  int32 or int64: (B, n) for B bags of n indices, or (N) with offsets
 /// @param weight  (rows, dim), floating
 /// @param offsets  int32 or int64 (B): where each bag begins; the first is 0, none is less than the one before, none is
@@ -327,13 +327,14 @@ enum class Reduction : std::uint8_t { none, mean, sum };
 
 /// Options of `nll_loss`.
 struct NllLossOptions {
-  Tensor weight = {};                     ///< (classes): weight of each class; undefined: all 1
+  Tensor weight = {};                     ///< (classes): weight of each class, without gradient; undefined: all 1
   std::int64_t ignore_index = -100;       ///< targets that count for nothing
   Reduction reduction = Reduction::mean;  ///< mean divides by the weights of the targets that count
 };
 
 /// -weight[y] · log_prob[y]. log_probs (C), (N, C) or (N, C, d1, …), target the same without C, int32 or int64. A mean
-/// where every target is ignored is NaN with gradient zero, as in PyTorch. IndexError for a target outside [0, C).
+/// where every target is ignored is NaN with gradient zero, as in PyTorch. IndexError for a target outside [0, C),
+/// ValueError if weight wants a gradient.
 [[nodiscard]] Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const NllLossOptions& options = {});
 
 /// Options of `cross_entropy`.
