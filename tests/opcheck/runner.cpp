@@ -611,6 +611,16 @@ Gradient gradient_of(const Case& c, const Schedule& schedule, std::int64_t step,
   return schedule.dense_updates ? Gradient(rows.to_dense()) : Gradient(std::move(rows));
 }
 
+// State of a parameter that has had no gradient yet. PyTorch's Adagrad makes it at once.
+Tensor fresh_state(const optim::AdagradOptions& options, const std::string& name, const Tensor& parameter) {
+  return name == "step" ? tensor(0.0)
+                        : full(parameter.shape(), options.initial_accumulator_value, {parameter.dtype(), {}});
+}
+template <class Options>
+Tensor fresh_state(const Options&, const std::string&, const Tensor&) {
+  return {};
+}
+
 template <class Optimizer, class Options>
 Outputs run_optimizer_of(const Case& c, const std::vector<const char*>& state_names) {
   const Schedule schedule = schedule_of(c);
@@ -663,7 +673,8 @@ Outputs run_optimizer_of(const Case& c, const std::vector<const char*>& state_na
   for (std::size_t k = 0; k < parameters.size(); ++k) {
     outputs.emplace_back(fmt::format("param.{}", k), parameters[k]);
     for (const char* name : state_names) {
-      const Tensor state = optimizer->state(k, name);
+      Tensor state = optimizer->state(k, name);
+      if (!state.defined()) state = fresh_state(options, name, parameters[k]);
       if (state.defined()) outputs.emplace_back(fmt::format("state.{}.{}", k, name), state);
     }
   }
