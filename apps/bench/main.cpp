@@ -27,7 +27,7 @@ constexpr int usage_error = 2;
 
 std::vector<Workload> all_workloads() {
   std::vector<Workload> all;
-  for (auto family : {op_overhead, lstm, tagger_tutorial, tagger}) {
+  for (auto family : {op_overhead, bag, lstm, tagger_tutorial, tagger}) {
     std::vector<Workload> cases = family();
     std::move(cases.begin(), cases.end(), std::back_inserter(all));
   }

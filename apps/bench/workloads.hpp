@@ -25,6 +25,8 @@ struct Workload {
 
 /// 1000 tiny ops in a row and their backward: what an op costs beside its work.
 [[nodiscard]] std::vector<Workload> op_overhead();
+/// EmbeddingBag over tables of 1 and 10 million rows, forward and with backward.
+[[nodiscard]] std::vector<Workload> bag();
 /// LSTM layers of four sizes, forward and with backward, padded to one length and packed.
 [[nodiscard]] std::vector<Workload> lstm();
 /// A tagger of six hidden units, one sentence at a time.

@@ -25,8 +25,8 @@ struct PlanRows {
   std::int64_t* segments;  // out: how many
 };
 
-// Each row of `table` named in `rows` whose p-norm is above max_norm, times max_norm / (norm + 1e-7). Norms are summed in
-// float64, in order, and rounded to the table's type (float32 for 16 bits); the factor is rounded likewise.
+// Each row of `table` named in `rows` whose p-norm is above max_norm, times max_norm / (norm + 1e-7). Norms are summed
+// in float64, in order, and rounded to the table's type (float32 for 16 bits); the factor is rounded likewise.
 struct RenormRows {
   View table;
   std::int64_t dim;

@@ -27,7 +27,8 @@ struct SumBags {
   View divisors;  // with mean: of each bag, or null if nobody wants them
 };
 
-// out[b, :] = scale * the largest s * w in each column; the first of equals, NaN before all; 0 for a bag without places.
+// out[b, :] = scale * the largest s * w in each column; the first of equals, NaN before all; 0 for a bag without
+// places.
 struct MaxBags {
   Bags bags;
   double scale;
@@ -40,7 +41,7 @@ struct MaxBags {
 struct BagWeightGrads {
   Bags bags;
   View grad;
-  View divisors;  // of mean, or null
+  View divisors;                // of mean, or null
   const std::int32_t* winners;  // of max, or null
   double scale;
   View out;  // of each place

@@ -7,15 +7,21 @@ namespace embergrad {
 Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options, const Scales& scales) {
   const OpCheck check("embedding");
   check.is_integer("input", input);
-  check_table(check, weight, Integers::allowed);
+  check.defined("weight", weight);
+  if (is_integer(weight.dtype())) {
+    check.has_rank("weight", weight, 2);
+    if (options.max_norm || scales.out != 1) {
+      check.fail_dtype(
+          fmt::format("weight must be floating for max_norm and scales, but is {}", name_of(weight.dtype())));
+    }
+  } else {
+    check_table(check, weight);
+  }
   check.index_device(weight, input);
   const std::int64_t rows = weight.shape()[0];
   const std::int64_t dim = weight.shape()[1];
   const std::int64_t padding = padding_row(check, options.padding_idx, rows);
   check_max_norm(check, options.max_norm, options.norm_type);
-  if (options.max_norm && is_integer(weight.dtype())) {
-    check.fail_dtype(fmt::format("max_norm needs a floating weight, but weight is {}", name_of(weight.dtype())));
-  }
   check_scales(check, scales);
   check.rows_exist("input", input, "weight", rows);
 

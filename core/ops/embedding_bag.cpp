@@ -18,8 +18,8 @@ Tensor bag_starts(const OpCheck& check, const Tensor& input, const Tensor& offse
   const std::int64_t places = input.numel();
   if (input.dim() == 2) {
     if (offsets.defined()) {
-      check.fail_value(fmt::format("offsets must not be given for a 2-D input, whose bags are its {} rows",
-                                   input.shape()[0]));
+      check.fail_value(
+          fmt::format("offsets must not be given for a 2-D input, whose bags are its {} rows", input.shape()[0]));
     }
     Tensor starts = empty({input.shape()[0] + 1}, {DType::int64, {}});
     auto* start = starts.mutable_data<std::int64_t>();
@@ -53,9 +53,10 @@ Tensor bag_starts(const OpCheck& check, const Tensor& input, const Tensor& offse
     start[i] = before = offset;
   }
   if (include_last_offset && before != places) {
-    check.fail_value(fmt::format("with include_last_offset the last of offsets must be the {} indices of input, but "
-                                 "offsets[{}] = {}",
-                                 places, given - 1, before));
+    check.fail_value(
+        fmt::format("with include_last_offset the last of offsets must be the {} indices of input, but "
+                    "offsets[{}] = {}",
+                    places, given - 1, before));
   }
   if (bags == 0 && places > 0) check.fail_value(fmt::format("there are {} indices, but no bags", places));
   start[bags] = places;
@@ -67,8 +68,8 @@ Tensor checked_weights(const OpCheck& check, const Tensor& input, const Tensor& 
   if (!weights.defined()) return {};
   const DType dtype = detail::gradient_dtype(weight.dtype());
   if (weights.dtype() != dtype && weights.dtype() != weight.dtype()) {
-    check.fail_dtype(fmt::format("per_sample_weights is {}, but weight is {}", name_of(weights.dtype()),
-                                 name_of(weight.dtype())));
+    check.fail_dtype(
+        fmt::format("per_sample_weights is {}, but weight is {}", name_of(weights.dtype()), name_of(weight.dtype())));
   }
   if (weights.shape() != input.shape()) {
     check.fail_shape(fmt::format("per_sample_weights must have input's shape {}, but has {}", input.shape().to_string(),
@@ -148,36 +149,35 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
   //   mean: d weight[r] = Σ s / S · grad[bag],  d s = (grad[bag] · w - Σ s (grad[bag] · w) / S) / S,  S = Σ s
   //   max:  the same as sum, over the columns that the place has won
   const bool wants_weights = weights.defined() && weights.requires_grad();
-  return record("embedding_bag", out, {weight, weights},
-                [index = Saved::input(index), starts, weights = Saved::input(weights),
-                 table = wants_weights ? Saved::input(weight) : Saved(), divisors, winners, bags_of, rows, padding,
-                 scales, sparse = options.sparse,
-                 by_frequency = options.scale_grad_by_freq](const Tensor& grad, InputGradients& inputs) {
-                  if (inputs.wants(0)) {
-                    inputs.add(0, table_gradient(detail::rows_of({.index = index.get(),
-                                                                  .grad = grad,
-                                                                  .rows = rows,
-                                                                  .padding = padding,
-                                                                  .by_frequency = by_frequency,
-                                                                  .scale = scales.grad_weight,
-                                                                  .bag_starts = starts,
-                                                                  .weights = weights.get(),
-                                                                  .divisors = divisors,
-                                                                  .winners = winners}),
-                                                 sparse));
-                  }
-                  if (inputs.wants(1)) {
-                    Tensor grad_weights = empty(weights.get().shape(), grad.options());
-                    launch(grad.device(),
-                           BagWeightGrads{.bags = bags_of(table.get(), index.get(), weights.get(), starts),
-                                          .grad = detail::view(grad),
-                                          .divisors = view_or_none(divisors, grad.dtype()),
-                                          .winners = winners.defined() ? winners.data<std::int32_t>() : nullptr,
-                                          .scale = scales.grad_in,
-                                          .out = detail::view(grad_weights)});
-                    inputs.add(1, std::move(grad_weights));
-                  }
-                });
+  return record(
+      "embedding_bag", out, {weight, weights},
+      [index = Saved::input(index), starts, weights = Saved::input(weights),
+       table = wants_weights ? Saved::input(weight) : Saved(), divisors, winners, bags_of, rows, padding, scales,
+       sparse = options.sparse, by_frequency = options.scale_grad_by_freq](const Tensor& grad, InputGradients& inputs) {
+        if (inputs.wants(0)) {
+          inputs.add(0, table_gradient(detail::rows_of({.index = index.get(),
+                                                        .grad = grad,
+                                                        .rows = rows,
+                                                        .padding = padding,
+                                                        .by_frequency = by_frequency,
+                                                        .scale = scales.grad_weight,
+                                                        .bag_starts = starts,
+                                                        .weights = weights.get(),
+                                                        .divisors = divisors,
+                                                        .winners = winners}),
+                                       sparse));
+        }
+        if (inputs.wants(1)) {
+          Tensor grad_weights = empty(weights.get().shape(), grad.options());
+          launch(grad.device(), BagWeightGrads{.bags = bags_of(table.get(), index.get(), weights.get(), starts),
+                                               .grad = detail::view(grad),
+                                               .divisors = view_or_none(divisors, grad.dtype()),
+                                               .winners = winners.defined() ? winners.data<std::int32_t>() : nullptr,
+                                               .scale = scales.grad_in,
+                                               .out = detail::view(grad_weights)});
+          inputs.add(1, std::move(grad_weights));
+        }
+      });
 }
 
 }  // namespace embergrad

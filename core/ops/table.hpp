@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdint>
 #include <limits>
 #include <optional>
 
@@ -27,11 +26,9 @@ inline std::int64_t padding_row(const OpCheck& check, std::optional<std::int64_t
   return *padding_idx < 0 ? *padding_idx + rows : *padding_idx;
 }
 
-enum class Integers : std::uint8_t { refused, allowed };
-
-inline void check_table(const OpCheck& check, const Tensor& weight, Integers integers = Integers::refused) {
+inline void check_table(const OpCheck& check, const Tensor& weight) {
   check.defined("weight", weight);
-  if (integers == Integers::refused && !is_floating(weight.dtype())) {
+  if (!is_floating(weight.dtype())) {
     check.fail_dtype(fmt::format("weight must be floating, but is {}", name_of(weight.dtype())));
   }
   check.has_rank("weight", weight, 2);

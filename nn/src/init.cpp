@@ -21,7 +21,8 @@ void check_floating(const char* op, const Tensor& tensor) {
   }
 }
 
-// Fills a tensor, but for its frozen rows, with what make(shape) gives, by pieces: a large table must not be made twice.
+// Fills a tensor, but for its frozen rows, with what make(shape) gives, by pieces: a large table must not be made
+// twice.
 template <class Make>
 void assign(const Tensor& tensor, const Make& make) {
   constexpr std::int64_t piece = std::int64_t{1} << 24;

@@ -95,8 +95,8 @@ void tie_table(const char* layer, Tensor& own, const Tensor& table, std::optiona
                                  table.shape().to_string()));
   }
   if (table.dtype() != own.dtype()) {
-    throw DTypeError(fmt::format("{}: tie: table must be {}, but is {}", layer, name_of(own.dtype()),
-                                 name_of(table.dtype())));
+    throw DTypeError(
+        fmt::format("{}: tie: table must be {}, but is {}", layer, name_of(own.dtype()), name_of(table.dtype())));
   }
   own = table;
   if (padding_idx.has_value()) embergrad::detail::freeze_row(own, *padding_idx);

@@ -77,21 +77,21 @@ void AdamFamily<Options>::update(const Optimizer::Update& work) {
                                                  : rules::Decay::coupled;
   launch(work.entry.parameter.device(),
          AdamStep{.coefficients = {.step_size = o.lr / (1 - std::pow(o.betas.beta1, t)),
-                                    .fresh1 = 1 - o.betas.beta1,
-                                    .beta2 = o.betas.beta2,
-                                    .fresh2 = 1 - o.betas.beta2,
-                                    .root_correction2 = std::sqrt(1 - std::pow(o.betas.beta2, t)),
-                                    .eps = o.eps,
-                                    .weight_decay = o.weight_decay,
-                                    .keep = 1 - o.lr * o.weight_decay,
-                                    .sign = o.maximize ? -1.0 : 1.0},
-                   .decay = decay,
-                   .param = elements(work, work.entry.parameter),
-                   .grad = gradient_of(work),
-                   .m = slot(0),
-                   .v = slot(1),
-                   .v_max = o.amsgrad ? slot(2) : View{},
-                   .rows = rows_of(work)});
+                                   .fresh1 = 1 - o.betas.beta1,
+                                   .beta2 = o.betas.beta2,
+                                   .fresh2 = 1 - o.betas.beta2,
+                                   .root_correction2 = std::sqrt(1 - std::pow(o.betas.beta2, t)),
+                                   .eps = o.eps,
+                                   .weight_decay = o.weight_decay,
+                                   .keep = 1 - o.lr * o.weight_decay,
+                                   .sign = o.maximize ? -1.0 : 1.0},
+                  .decay = decay,
+                  .param = elements(work, work.entry.parameter),
+                  .grad = gradient_of(work),
+                  .m = slot(0),
+                  .v = slot(1),
+                  .v_max = o.amsgrad ? slot(2) : View{},
+                  .rows = rows_of(work)});
 }
 
 template class AdamFamily<AdamOptions>;

@@ -133,9 +133,10 @@ void Optimizer::prepare(std::size_t index) {
   const auto place = [&] { return fmt::format("{}: parameter {}", name(), index); };
   const bool sparse = gradient.is_sparse();
   if (const char* reason = sparse ? refuses_sparse(entry.group) : nullptr; reason != nullptr) {
-    throw ValueError(fmt::format("{} has a sparse gradient, but {} of its group would move rows without one; use "
-                                 "sparse = false",
-                                 place(), reason));
+    throw ValueError(
+        fmt::format("{} has a sparse gradient, but {} of its group would move rows without one; use "
+                    "sparse = false",
+                    place(), reason));
   }
   if (!is_floating(parameter.dtype())) {
     throw DTypeError(fmt::format("{} must be floating, but has become {}", place(), name_of(parameter.dtype())));
@@ -409,8 +410,7 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
         problems.push_back(
             fmt::format("{}{} must be floating, but is {}", prefix, layout_.slots[s], name_of(slot->dtype())));
       } else {
-        entry.slots[s] =
-            no_grad([&] { return slot->detach().to(computed).to(entry.parameter.device()).clone(); });
+        entry.slots[s] = no_grad([&] { return slot->detach().to(computed).to(entry.parameter.device()).clone(); });
       }
     }
     if (!layout_.counts_steps) continue;

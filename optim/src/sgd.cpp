@@ -55,17 +55,16 @@ const char* SGD::refuses_sparse(std::size_t group) const {
 void SGD::update(const Update& work) {
   const SGDOptions& o = options(work.entry.group);
   const bool has_momentum = o.momentum != 0;
-  launch(work.entry.parameter.device(),
-         SgdStep{.coefficients = {.lr = o.lr,
-                                  .momentum = o.momentum,
-                                  .fresh = work.first ? 1 : 1 - o.dampening,
-                                  .weight_decay = o.weight_decay,
-                                  .sign = o.maximize ? -1.0 : 1.0},
-                 .nesterov = o.nesterov,
-                 .param = elements(work, work.entry.parameter),
-                 .grad = gradient_of(work),
-                 .momentum = has_momentum ? elements(work, work.entry.slots[0]) : View{},
-                 .rows = rows_of(work)});
+  launch(work.entry.parameter.device(), SgdStep{.coefficients = {.lr = o.lr,
+                                                                 .momentum = o.momentum,
+                                                                 .fresh = work.first ? 1 : 1 - o.dampening,
+                                                                 .weight_decay = o.weight_decay,
+                                                                 .sign = o.maximize ? -1.0 : 1.0},
+                                                .nesterov = o.nesterov,
+                                                .param = elements(work, work.entry.parameter),
+                                                .grad = gradient_of(work),
+                                                .momentum = has_momentum ? elements(work, work.entry.slots[0]) : View{},
+                                                .rows = rows_of(work)});
 }
 
 }  // namespace embergrad::optim

@@ -361,6 +361,12 @@ BOOST_AUTO_TEST_CASE(tables_of_integers) {
 
 BOOST_AUTO_TEST_CASE(other_errors) {
   const Tensor weight = eg::zeros({4, 2}), input = eg::tensor({1});
+  for (const double bad : {0.0, -1.0, std::nan("")}) {
+    BOOST_TEST(refuses<eg::ValueError>([&] { return eg::embedding(input, weight, {.max_norm = bad}); },
+                                       {"embedding: max_norm must be above 0, but is"}));
+  }
+  BOOST_TEST(refuses<eg::ValueError>([&] { return eg::embedding(input, weight, {.norm_type = std::nan("")}); },
+                                     {"embedding: norm_type must be a number"}));
   for (const std::int64_t bad : {4, -5}) {
     BOOST_TEST(refuses<eg::IndexError>([&] { return eg::embedding(input, weight, {.padding_idx = bad}); },
                                        {"embedding:", "padding_idx", std::to_string(bad), "4 rows"}));
@@ -376,9 +382,9 @@ BOOST_AUTO_TEST_CASE(other_errors) {
                                      {"embedding:", "input", "float32"}));
   BOOST_TEST(refuses<eg::DTypeError>(
       [&] {
-        return eg::embedding(input, eg::zeros({4, 2}, {DType::int64, {}}), {.max_norm = 1.0});
+        return eg::embedding(input, eg::zeros({4, 2}, {DType::float16, {}}));
       },
-      {"embedding:", "max_norm", "int64"}));
+      {"embedding:", "weight", "float16"}));
   BOOST_TEST(
       refuses<eg::ValueError>([&] { return eg::embedding(Tensor(), weight); }, {"embedding:", "input", "undefined"}));
   BOOST_TEST(

@@ -349,11 +349,8 @@ BOOST_AUTO_TEST_CASE(sums_of_rows) {
       for (const SimdTable* table : tables()) {
         BOOST_TEST_CONTEXT(table->name << ", " << count << " rows") {
           const Loops<T>& loops = table->template loops<T>();
-          const eg::cpu::RowsOf<T, T> gathered{.table = packed.data(),
-                                           .rows = places.data(),
-                                           .count = count,
-                                           .readable = count,
-                                           .width = width};
+          const eg::cpu::RowsOf<T, T> gathered{
+              .table = packed.data(), .rows = places.data(), .count = count, .readable = count, .width = width};
           auto out = with_guard<T>(width);
           loops.sum_rows(x.data(), count, stride, width, out.data());
           BOOST_TEST(same_numbers(out, expected), "sum_rows");

@@ -16,6 +16,7 @@
 namespace eg = embergrad;
 namespace nn = eg::nn;
 using eg::Tensor;
+using eg::test::close_to;
 using eg::test::equal_to;
 using eg::test::says;
 
@@ -120,6 +121,71 @@ BOOST_AUTO_TEST_CASE(takes_packed_ids_and_other_types) {
   BOOST_TEST((half.weight.dtype() == eg::DType::bfloat16));
 }
 
+BOOST_AUTO_TEST_CASE(options_reach_the_lookup) {
+  nn::Embedding embedding({.num_embeddings = 4,
+                           .embedding_dim = 2,
+                           .max_norm = 5.0,
+                           .norm_type = 1,
+                           .scale_grad_by_freq = true,
+                           .sparse = true});
+  eg::no_grad([&] { return embedding.weight.fill(10); });
+  const Tensor rows = embedding(eg::tensor({0, 0, 1}));
+  BOOST_TEST(close_to("rows", rows.detach(), eg::full({3, 2}, 2.5)));
+  BOOST_TEST(embedding.weight.at({2, 0}) == 10);
+  rows.backward(eg::ones({3, 2}));
+  BOOST_TEST(embedding.weight.grad().is_sparse());
+  BOOST_TEST(equal_to("grad", embedding.weight.grad().rows().values(), eg::ones({2, 2})));
+  BOOST_TEST(embedding.describe() == "Embedding(4, 2, max_norm=5, norm_type=1, scale_grad_by_freq=True, sparse=True)");
+  const nn::Embedding frozen({.num_embeddings = 4, .embedding_dim = 2, .freeze = true});
+  BOOST_TEST(!frozen.weight.requires_grad());
+}
+
+BOOST_AUTO_TEST_CASE(the_padding_row_can_be_set_afterwards) {
+  const nn::Embedding embedding({.num_embeddings = 4, .embedding_dim = 2, .padding_idx = 0});
+  eg::no_grad([&] { return embedding.weight[0].copy_from(eg::tensor({7.0, 8.0})); });
+  BOOST_TEST(equal_to("row", embedding(eg::tensor({0}))[0].detach(), eg::tensor({7.0, 8.0})));
+}
+
+BOOST_AUTO_TEST_CASE(grows) {
+  nn::Embedding embedding({.num_embeddings = 3, .embedding_dim = 2, .padding_idx = 0});
+  const nn::Embedding copy = embedding;
+  const Tensor before = embedding.weight.detach().clone();
+  const Tensor alias = embedding.weight.detach();
+  eg::sum(embedding(eg::tensor({1}))).backward();
+  embedding.grow(6);
+  BOOST_TEST(embedding.num_embeddings() == 6);
+  BOOST_TEST(copy.num_embeddings() == 6);
+  BOOST_TEST(alias.size(0) == 3);
+  BOOST_TEST(!embedding.weight.grad().defined());
+  BOOST_TEST(embedding.weight.requires_grad());
+  BOOST_TEST(equal_to("old", eg::narrow(embedding.weight, 0, 0, 3).detach(), before));
+  BOOST_TEST(embedding.weight.at({5, 0}) != 0);
+  BOOST_TEST(eg::detail::frozen_rows(embedding.weight).size() == 1U);
+  eg::sum(embedding(eg::tensor({5}))).backward();
+  BOOST_TEST(embedding.weight.grad().to_dense().at({5, 1}) == 1);
+  embedding.grow(6);
+  BOOST_CHECK_EXCEPTION(embedding.grow(5), eg::ValueError, says({"Embedding: grow", "6", "5"}));
+}
+
+BOOST_AUTO_TEST_CASE(a_graph_from_before_growing_is_refused) {
+  nn::Embedding embedding(3, 2);
+  const Tensor loss = eg::sum(embedding(eg::tensor({1})));
+  embedding.grow(4);
+  BOOST_CHECK_EXCEPTION(loss.backward(), eg::ShapeError, says({"embedding", "[3, 2]", "[4, 2]"}));
+}
+
+BOOST_AUTO_TEST_CASE(freezes_rows) {
+  nn::Embedding embedding(5, 2);
+  const std::vector<std::int64_t> rows = {3, 1};
+  embedding.freeze_rows(rows);
+  const auto frozen = eg::detail::frozen_rows(embedding.weight);
+  BOOST_REQUIRE_EQUAL(frozen.size(), 2U);
+  BOOST_TEST(frozen[0] == 1);
+  const std::vector<std::int64_t> bad = {0, 5};
+  BOOST_CHECK_EXCEPTION(embedding.freeze_rows(bad), eg::IndexError, says({"freeze_rows: rows[1] is 5", "5 rows"}));
+  BOOST_TEST(eg::detail::frozen_rows(embedding.weight).size() == 2U);
+}
+
 BOOST_AUTO_TEST_CASE(empty_tables) {
   const nn::Embedding no_rows(0, 3);
   BOOST_TEST((no_rows(eg::tensor(std::vector<std::int64_t>{})).shape() == eg::Shape{0, 3}));
@@ -135,8 +201,8 @@ BOOST_AUTO_TEST_CASE(refusals) {
                         says({"padding_idx", "-4"}));
   BOOST_CHECK_EXCEPTION(nn::Embedding({.num_embeddings = 0, .embedding_dim = 2, .padding_idx = 0}), eg::IndexError,
                         says({"padding_idx"}));
-  BOOST_CHECK_EXCEPTION(nn::Embedding({.num_embeddings = 3, .embedding_dim = 2, .sparse = true}), eg::ValueError,
-                        says({"sparse", "not supported"}));
+  BOOST_CHECK_EXCEPTION(nn::Embedding({.num_embeddings = 3, .embedding_dim = 2, .max_norm = 0.0}), eg::ValueError,
+                        says({"Embedding: max_norm must be above 0, but is 0"}));
   BOOST_CHECK_EXCEPTION(nn::Embedding({.num_embeddings = 3, .embedding_dim = 2, .weight = eg::ones({2, 2})}),
                         eg::ShapeError, says({"[3, 2]", "[2, 2]"}));
   BOOST_CHECK_EXCEPTION(

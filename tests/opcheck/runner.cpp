@@ -523,7 +523,7 @@ Schedule schedule_of(const Case& c) {
     schedule.lr = *lr;
   }
   const auto steps_in = [&](const char* name) {
-    const auto given = c.args.get<std::vector<std::int64_t>>(name, {});
+    auto given = c.args.get<std::vector<std::int64_t>>(name, {});
     for (const std::int64_t step : given) {
       if (step < 0 || step >= schedule.steps) c.args.refuse(name, "steps from 0 up to the last");
     }

@@ -186,20 +186,17 @@ template <class T, class Rows>
 EMBERGRAD_HD void sum_all_columns(const Rows& rows, std::int64_t count, std::int64_t width, T* out, bool accumulate) {
   std::int64_t column = 0;
   for (; column + 64 <= width; column += 64) {
-    add_blocks(count, 64, out + column, accumulate, [&](std::int64_t first, std::int64_t end, T* sums) {
-      sum_packs<4>(rows, first, end, column, sums);
-    });
+    add_blocks(count, 64, out + column, accumulate,
+               [&](std::int64_t first, std::int64_t end, T* sums) { sum_packs<4>(rows, first, end, column, sums); });
   }
   for (; column + 16 <= width; column += 16) {
-    add_blocks(count, 16, out + column, accumulate, [&](std::int64_t first, std::int64_t end, T* sums) {
-      sum_packs<1>(rows, first, end, column, sums);
-    });
+    add_blocks(count, 16, out + column, accumulate,
+               [&](std::int64_t first, std::int64_t end, T* sums) { sum_packs<1>(rows, first, end, column, sums); });
   }
   if (column < width) {
     const int w = static_cast<int>(width - column);
-    add_blocks(count, w, out + column, accumulate, [&](std::int64_t first, std::int64_t end, T* sums) {
-      sum_few(rows, first, end, column, w, sums);
-    });
+    add_blocks(count, w, out + column, accumulate,
+               [&](std::int64_t first, std::int64_t end, T* sums) { sum_few(rows, first, end, column, w, sums); });
   }
 }
 

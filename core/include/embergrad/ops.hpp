@@ -267,7 +267,7 @@ struct EmbeddingOptions {
   /// Before the lookup, each row looked up whose norm is larger is scaled down to this norm, in place: above 0. The
   /// gradient passes over that. A change in place: a backward that saved the table before throws.
   std::optional<double> max_norm = {};
-  /// The p of that norm: infinity for the largest absolute value, 0 for how many elements are not 0; not NaN.
+  /// The p of that norm, any number: infinity takes the largest absolute value, 0 counts what is not 0.
   double norm_type = 2;
   /// Divides the gradient of each row by how often the row occurs in the input.
   bool scale_grad_by_freq = false;
@@ -276,8 +276,9 @@ struct EmbeddingOptions {
 };
 
 /// weight[input]. input: int32 or int64 of any shape; weight (rows, dim) -> input.shape + (dim). Of a float16 or
-/// bfloat16 table result and gradient are float32. IndexError: which element of input, its value, the number of rows.
-/// ValueError for a max_norm that is not above 0, a norm_type that is NaN. (`torch.nn.functional.embedding`)
+/// bfloat16 table result and gradient are float32; an integer table has no max_norm. IndexError: which element of
+/// input, its value, the number of rows. ValueError for a max_norm that is not above 0.
+/// (`torch.nn.functional.embedding`)
 [[nodiscard]] Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptions& options = {},
                                const Scales& scales = {});
 

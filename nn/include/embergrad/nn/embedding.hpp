@@ -25,7 +25,7 @@ struct EmbeddingOptions {
   double norm_type = 2;                 ///< see embergrad::EmbeddingOptions
   bool scale_grad_by_freq = false;      ///< see embergrad::EmbeddingOptions
   bool sparse = false;                  ///< the table's gradient is `RowSparse`
-  Tensor weight = {};  ///< the table to start from, not copied (PyTorch's `_weight`); its dtype and device win
+  Tensor weight = {};   ///< the table to start from, not copied (PyTorch's `_weight`); its dtype and device win
   bool freeze = false;  ///< the table gets no gradient (PyTorch's `_freeze`)
   Device device = {};   ///< of the table
   DType dtype = DType::float32;  ///< of the table: any floating type
@@ -48,7 +48,7 @@ struct FromPretrainedOptions {
 /// @endcode
 class Embedding : public Module {
  public:
-  /// ValueError for a negative size, a max_norm or a norm_type that is not above 0, IndexError for a padding_idx outside
+  /// ValueError for a negative size or a max_norm that is not above 0, IndexError for a padding_idx outside
   /// the table, ShapeError for a weight of another shape, DTypeError if it is not floating.
   explicit Embedding(const EmbeddingOptions& options, Generator& generator = default_generator());
   /// The short form: `Embedding(10, 3)`.
@@ -68,9 +68,9 @@ class Embedding : public Module {
   /// Draws the table anew from N(0, 1), then zeroes the padding row.
   void reset_parameters(Generator& generator = default_generator());
 
-  /// Makes the table `rows` rows long; those that are new come from N(0, 1). Optimizers and all copies of this layer see
-  /// the longer table, whose gradient is dropped; optimizers extend their state at the next step. Tensors that merely
-  /// shared the storage (`from_pretrained`) keep the old one. ValueError for fewer rows than there are.
+  /// Makes the table `rows` rows long; those that are new come from N(0, 1). Optimizers and all copies of this layer
+  /// see the longer table, whose gradient is dropped; optimizers extend their state at the next step. Tensors that
+  /// merely shared the storage (`from_pretrained`) keep the old one. ValueError for fewer rows than there are.
   void grow(std::int64_t rows, Generator& generator = default_generator());
   /// These rows stay as they are, whatever gradient, momentum or decay an optimizer sees; the list belongs to the
   /// table's storage. Frozen rows still get gradients. IndexError for a row that isn't there.

@@ -24,7 +24,8 @@ struct EmbeddingBagOptions {
   bool sparse = false;                    ///< the table's gradient is `RowSparse`
   Tensor weight = {};                     ///< the table to start from, not copied (PyTorch's `_weight`)
   bool include_last_offset = false;       ///< offsets end with the number of indices
-  /// This row starts at zero, bags leave it out, and no optimizer moves it. -rows … rows-1; negative counts from the end.
+  /// This row starts at zero, bags leave it out, and no optimizer moves it. -rows … rows-1; negative counts from the
+  /// end.
   std::optional<std::int64_t> padding_idx = {};
   Device device = {};            ///< of the table, unless `weight` is given
   DType dtype = DType::float32;  ///< of the table, unless `weight` is given: any floating type
@@ -50,7 +51,7 @@ struct BagFromPretrainedOptions {
 /// @endcode
 class EmbeddingBag : public Module {
  public:
-  /// ValueError for a negative size, a max_norm or a norm_type that is not above 0, IndexError for a padding_idx outside
+  /// ValueError for a negative size or a max_norm that is not above 0, IndexError for a padding_idx outside
   /// the table, ShapeError for a weight of another shape, DTypeError if it is not floating.
   explicit EmbeddingBag(const EmbeddingBagOptions& options, Generator& generator = default_generator());
   /// The short form: `EmbeddingBag(10, 3)`.

@@ -1,0 +1,104 @@
+#include <algorithm>
+#include <cmath>
+#include <embergrad/embergrad.hpp>
+#include <embergrad/text/order.hpp>
+#include <string>
+#include <vector>
+
+#include "measure.hpp"
+#include "workloads.hpp"
+
+namespace embergrad::bench {
+namespace {
+
+constexpr int64_t dim = 64;
+constexpr int64_t bags = 4096;
+constexpr int64_t indices_in_bag = 20;
+constexpr int64_t pool = 16;
+
+struct Case {
+  std::string size;
+  int64_t rows;
+  BagMode mode;
+  bool zipf;
+};
+
+/// Row numbers, uniform or so that row r has probability ~ (r + 1)^-1.05.
+std::vector<int64_t> draw_rows(const Case& c, int64_t count) {
+  std::vector<int64_t> rows(static_cast<size_t>(count));
+  std::vector<double> sums;
+  if (c.zipf) {
+    double sum = 0;
+    for (int64_t r = 1; r <= c.rows; ++r) sums.push_back(sum += std::pow(static_cast<double>(r), -1.05));
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    const double u = text::uniform(1, static_cast<uint64_t>(i));
+    int64_t row = static_cast<int64_t>(u * static_cast<double>(c.rows));
+    if (c.zipf) row = std::upper_bound(sums.begin(), sums.end(), u * sums.back()) - sums.begin();
+    rows[static_cast<size_t>(i)] = std::min(row, c.rows - 1);
+  }
+  return rows;
+}
+
+nlohmann::ordered_json run(const Settings& settings, const Case& c, bool backward, bool sparse) {
+  manual_seed(1);
+  Tensor weight = empty({c.rows, dim});
+  nn::init::uniform(weight, -0.05, 0.05);
+  weight.set_requires_grad();
+  std::vector<Tensor> batches;
+  {
+    const std::vector<int64_t> rows = draw_rows(c, pool * bags * indices_in_bag);
+    const Tensor all = tensor(rows, {pool, bags, indices_in_bag});
+    for (int64_t b = 0; b < pool; ++b) batches.push_back(all[b].clone());
+  }
+  Tensor grad_output = empty({bags, dim});
+  auto* element = grad_output.mutable_data<float>();
+  for (int64_t i = 0; i < grad_output.numel(); ++i) {
+    element[i] = static_cast<float>((text::uniform(5, static_cast<uint64_t>(i)) - 0.5) * 1e-3);
+  }
+  const EmbeddingBagOptions options{.mode = c.mode, .sparse = sparse};
+  size_t step = 0;
+  double sum = 0;
+  const auto forward = [&] { return embedding_bag(batches[step++ % batches.size()], weight, {}, options); };
+  const auto infer = [&] {
+    const NoGrad guard;
+    sum += forward().data<float>()[0];
+  };
+  const auto train = [&] {
+    weight.zero_grad();
+    forward().backward(grad_output);
+    const Gradient& grad = weight.grad();
+    sum += (grad.is_sparse() ? grad.rows().values() : grad.dense()).data<float>()[0];
+  };
+  const MeasureOptions how{.repeat = settings.repeat, .check = [&] { return sum; }};
+  auto result = backward ? measure(how, train) : measure(how, infer);
+  result["unit"] = "step";
+  result["indices"] = bags * indices_in_bag;
+  return result;
+}
+
+}  // namespace
+
+std::vector<Workload> bag() {
+  std::vector<Workload> all;
+  const auto add = [&](const std::string& size, BagMode mode, bool zipf, bool backward, bool sparse) {
+    const Case c{size, size == "1M" ? 1'000'000 : 10'000'000, mode, zipf};
+    std::string name = backward ? "bag_fwdbwd/" : "bag_fwd/";
+    name += size + (mode == BagMode::sum ? "_sum" : "_mean") + (zipf ? "_zipf" : "_uniform");
+    if (backward) name += sparse ? "_sparse" : "_dense";
+    all.push_back({.name = name, .run = [=](const Settings& s) { return run(s, c, backward, sparse); }});
+  };
+  add("1M", BagMode::sum, true, false, false);
+  add("1M", BagMode::mean, true, false, false);
+  add("1M", BagMode::sum, false, false, false);
+  add("10M", BagMode::sum, true, false, false);
+  add("10M", BagMode::sum, false, false, false);
+  add("1M", BagMode::sum, true, true, true);
+  add("1M", BagMode::mean, true, true, true);
+  add("1M", BagMode::sum, false, true, true);
+  add("1M", BagMode::sum, true, true, false);
+  add("10M", BagMode::sum, false, true, true);
+  return all;
+}
+
+}  // namespace embergrad::bench
