@@ -683,6 +683,7 @@ def make(options):
         try:
             refused, names = write_case(options.dir, name, case)
         except Mistaken as mistake:
+            (pathlib.Path(options.dir) / "cases" / f"{name}.safetensors").unlink()
             mistakes.append(f"{name}: {mistake}\n    {case.to_json()} "
                             f"{ {n: (kind(x), x.shape) for n, x in case.tensors.items()} }")
             continue
