@@ -90,10 +90,10 @@ cublasHandle_t handle_of(Handles& handles, OnCuda on, cudaStream_t stream) {
 
 template <class T, class Function>
 void multiply(Function* function, cublasHandle_t handle, const ColumnMajorGemm& g, OnCuda on) {
-  const T one = T(1);
+  const T alpha = static_cast<T>(g.alpha);
   const T beta = static_cast<T>(g.beta);
   const auto op = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
-  check(function(handle, op(g.transpose_a), op(g.transpose_b), g.m, g.n, g.k, &one, static_cast<const T*>(g.a), g.lda,
+  check(function(handle, op(g.transpose_a), op(g.transpose_b), g.m, g.n, g.k, &alpha, static_cast<const T*>(g.a), g.lda,
                  static_cast<const T*>(g.b), g.ldb, &beta, static_cast<T*>(g.c), g.ldc),
         "cublas gemm", on);
 }
@@ -105,8 +105,8 @@ void run(OnCuda on, const Gemm& gemm) {
   if (gemm.m == 0 || gemm.n == 0) return;
   const cudaStream_t stream = cuda::stream_of(on);
   const cuda::Current current(on);
-  if (gemm.k == 0) {
-    if (gemm.beta != 0) return;
+  if (gemm.k == 0 && gemm.beta == 1) return;
+  if (gemm.k == 0 && gemm.beta == 0) {
     const std::size_t item = item_size(gemm.dtype);
     cuda::check(cudaMemset2DAsync(gemm.c, static_cast<std::size_t>(gemm.ldc) * item, 0,
                                   static_cast<std::size_t>(gemm.n) * item, static_cast<std::size_t>(gemm.m), stream),

@@ -27,7 +27,7 @@ constexpr int usage_error = 2;
 
 std::vector<Workload> all_workloads() {
   std::vector<Workload> all;
-  for (auto family : {op_overhead, bag, lstm, tagger_tutorial, tagger}) {
+  for (auto family : {op_overhead, bag, lstm, tagger_tutorial, tagger, bagclass}) {
     std::vector<Workload> cases = family();
     std::move(cases.begin(), cases.end(), std::back_inserter(all));
   }
@@ -94,7 +94,7 @@ void print_line(const ordered_json& result) {
   std::string extras = fmt::format("{}; peak {:.0f} MiB; cpu/wall {:.2f}; foreign {:.2f}; lin {:.2f}; allocations {}",
                                    result.at("unit").get<std::string>(), number("peak_MiB"), number("cpu_per_wall"),
                                    number("foreign"), number("lin"), result.at("allocations").get<int64_t>());
-  for (const char* key : {"GFLOPs", "tokens_per_s", "sentences_per_s", "loss_before", "loss_after"}) {
+  for (const char* key : {"GFLOPs", "tokens_per_s", "sentences_per_s", "words_per_s", "loss_before", "loss_after"}) {
     if (result.contains(key)) extras += fmt::format("; {} {:.4g}", key, number(key));
   }
   if (!result.at("changed").get<bool>()) extras += "; !! checksum did not change";
@@ -150,7 +150,8 @@ int main_of(int argc, char** argv) {
   app.add_option("--repeat", settings.repeat, "groups of steps")->check(CLI::Range(1, 100000))->capture_default_str();
   app.add_option("--json", json_path, "write the results to this file, too");
   app.add_option("--ewt", settings.ewt,
-                 "directory with train.conllu and dev.conllu of UD English EWT, for tagger_train and tagger_infer")
+                 "directory with train.conllu and dev.conllu of UD English EWT, for tagger_train, tagger_infer and "
+                 "bagclass_train")
       ->type_name("DIR");
   app.add_option("--child", child)->group("");  // how this program calls itself
 

@@ -33,5 +33,7 @@ struct Workload {
 [[nodiscard]] std::vector<Workload> tagger_tutorial();
 /// A tagger of a real treebank, 32 sentences at a time: training and evaluation.
 [[nodiscard]] std::vector<Workload> tagger();
+/// A classifier of sentences from the mean of word vectors, 32 at a time and one at a time.
+[[nodiscard]] std::vector<Workload> bagclass();
 
 }  // namespace embergrad::bench

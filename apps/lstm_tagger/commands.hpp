@@ -45,7 +45,10 @@ struct TrainOptions {
   std::optional<int64_t> save_every = {};
   std::optional<int64_t> stop_after = {};
 
-  NetworkOptions network = {};
+  NetworkOptions network = {};  ///< but for its embedding_dim
+  std::optional<int64_t> embedding_dim = {};
+  std::optional<std::string> vectors = {};  ///< word vectors to start from
+  bool freeze_vectors = false;              ///< those words keep them
   Initialisation initialisation = Initialisation::own;
 
   std::optional<int64_t> epochs = {};

@@ -2,12 +2,11 @@
 /// Ctrl-C, taken as a wish to stop at the next good moment.
 #pragma once
 
+#include <common/interrupt.hpp>
+
 namespace tagger {
 
-/// From now on the first SIGINT or SIGTERM is only noted; the next one ends the program at once.
-void note_interrupts();
-
-/// The signal that was noted, or 0.
-[[nodiscard]] int interrupted();
+using common::interrupted;
+using common::note_interrupts;
 
 }  // namespace tagger

@@ -1,138 +1,31 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <cstdio>
-#include <embergrad/error.hpp>
-#include <exception>
-#include <limits>
-#include <memory>
-#include <sstream>
+#include <common/command_line.hpp>
+#include <initializer_list>
 #include <string>
-#include <system_error>
-#include <utility>
-#include <vector>
 
 #include "commands.hpp"
 #include "files.hpp"
 
 namespace {
 
-constexpr int bad_usage = 2;
 constexpr const char* program = "embergrad-tagger";
 
-// --- checks of values; CLI11's own take 0x10, 010 (as 8), nan and half a number
-
-template <class Number>
-CLI::Validator number(const std::string& what, bool (*accepts)(Number)) {
-  return CLI::Validator(
-      [=](std::string& text) -> std::string {
-        Number value{};
-        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        if (error != std::errc() || end != text.data() + text.size() || !accepts(value)) {
-          return fmt::format("{} is not {}", tagger::shown(text), what);
-        }
-        text = fmt::format("{}", value);
-        return {};
-      },
-      "");
-}
-
-template <int64_t least, int64_t most = std::numeric_limits<int64_t>::max()>
-CLI::Validator whole() {
-  const bool open = most == std::numeric_limits<int64_t>::max();
-  return number<int64_t>(
-      open ? fmt::format("a whole number from {} up", least) : fmt::format("a whole number from {} to {}", least, most),
-      [](int64_t value) { return value >= least && value <= most; });
-}
-
-CLI::Validator any_seed() {
-  return number<uint64_t>("a whole number from 0 to 2^64 - 1", [](uint64_t) { return true; });
-}
-CLI::Validator share() {
-  return number<double>("a number from 0 to below 1", [](double value) { return value >= 0 && value < 1; });
-}
-CLI::Validator positive() {
-  return number<double>("a number above 0", [](double value) { return value > 0 && std::isfinite(value); });
-}
-CLI::Validator not_negative() {
-  return number<double>("a number from 0 up", [](double value) { return value >= 0 && std::isfinite(value); });
-}
-
-/// One of some names, each of which stands for a value of an enum.
-template <class Enum>
-CLI::Validator one_of(std::vector<std::pair<std::string, Enum>> names) {
-  return CLI::Validator(
-      [names = std::move(names)](std::string& text) -> std::string {
-        std::string all;
-        for (const auto& [name, value] : names) {
-          if (text == name) {
-            text = std::to_string(static_cast<int>(value));
-            return {};
-          }
-          all += (all.empty() ? "" : ", ") + name;
-        }
-        return fmt::format("{} is none of {}", tagger::shown(text), all);
-      },
-      "");
-}
-
-[[noreturn]] void refuse(const std::string& option, const std::string& reason) {
-  throw CLI::ValidationError(option, reason);
-}
+using common::add_threads;
+using common::any_seed;
+using common::not_negative;
+using common::one_of;
+using common::positive;
+using common::refuse;
+using common::share;
+using common::whole;
 
 bool ends_with_any(const std::string& text, std::initializer_list<const char*> endings) {
   return std::any_of(endings.begin(), endings.end(), [&](const char* ending) { return text.ends_with(ending); });
 }
 
-// --- help
-
-/// CLI11's layout without its doubled blank lines, and with descriptions broken to fit a terminal.
-class HelpFormatter : public CLI::Formatter {
- public:
-  HelpFormatter() { column_width(name_width); }
-
-  std::string make_group(std::string group, bool is_positional,
-                         std::vector<const CLI::Option*> options) const override {
-    std::string text = "\n" + group + ":\n";
-    for (const CLI::Option* option : options) text += make_option(option, is_positional);
-    return text;
-  }
-  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
-    std::string text = CLI::Formatter::make_help(app, std::move(name), mode);
-    for (std::size_t at = 0; (at = text.find("\n\n\n", at)) != std::string::npos;) text.erase(at, 1);
-    return text;
-  }
-  std::string make_option_desc(const CLI::Option* option) const override {
-    std::istringstream words(option->get_description());
-    std::string text;
-    std::size_t column = 0;
-    for (std::string word; words >> word;) {
-      const bool fits = column == 0 || column + 1 + word.size() <= line_width - name_width;
-      if (column > 0) text += fits ? " " : "\n";
-      column = fits && column > 0 ? column + 1 + word.size() : word.size();
-      text += word;
-    }
-    return text;
-  }
-
- private:
-  static constexpr std::size_t name_width = 26;
-  static constexpr std::size_t line_width = 80;
-};
-
 // --- commands
-
-// One thread by default: steps of the usual sizes are too short for several to help much, and on a busy machine they
-// wait for each other.
-void add_threads(CLI::App& command, int& threads, const char* group) {
-  command.add_option("--threads", threads, "Threads to use; they change the time, not the result (1)")
-      ->transform(whole<1, 1024>())
-      ->type_name("N")
-      ->group(group);
-}
 
 void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int& status) {
   using tagger::TrainOptions;
@@ -195,10 +88,19 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
 
   group = "Network";
   constexpr int64_t widest = tagger::NetworkOptions::most_width;
-  c.add_option("--embedding-dim", o.network.embedding_dim, "Size of word vectors (100)")
+  c.add_option("--embedding-dim", o.embedding_dim, "Size of word vectors (100; with --vectors: theirs)")
       ->transform(whole<1, widest>())
       ->type_name("N")
       ->group(group);
+  CLI::Option* vectors =
+      c.add_option("--vectors", o.vectors,
+                   "Word vectors to start from: of GloVe, of word2vec (text or binary), or fastText's .vec; --resume "
+                   "does without the file")
+          ->type_name("FILE")
+          ->group(group);
+  CLI::Option* freeze =
+      c.add_flag("--freeze-vectors", o.freeze_vectors, "Words found in --vectors keep their vectors; all others learn")
+          ->group(group);
   c.add_option("--hidden", o.network.hidden, "Size of the LSTM's state in each direction (128)")
       ->transform(whole<1, widest>())
       ->type_name("N")
@@ -274,13 +176,14 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->group(group);
   add_threads(c, o.threads, group);
 
-  c.callback([&o, &status, &unidirectional, dev, fraction, momentum, force, resume] {
+  c.callback([&o, &status, &unidirectional, dev, fraction, momentum, force, resume, vectors, freeze] {
     o.network.bidirectional = !unidirectional;
     if (o.train.empty() && *dev) refuse("--dev", "needs --train; the embedded corpus has its own");
     if (o.train.empty() && *fraction) refuse("--dev-fraction", "needs --train; the embedded corpus has its own");
     if (*dev && *fraction) refuse("--dev-fraction", "not together with --dev");
     if (*momentum && o.optimizer != tagger::OptimizerKind::sgd) refuse("--momentum", "only --optimizer sgd has it");
     if (*momentum && o.schedule == tagger::ScheduleKind::onecycle) refuse("--momentum", "onecycle chooses it itself");
+    if (*freeze && !*vectors) refuse("--freeze-vectors", "needs --vectors");
     if (*force && *resume) refuse("--force", "not together with --resume");
     if (*fraction && *o.dev_fraction == 0 && o.patience > 0) {
       refuse("--patience", "needs development sentences to measure on, but --dev-fraction is 0");
@@ -330,24 +233,11 @@ void add_tag(CLI::App& app, tagger::TagOptions& o, int& status) {
   });
 }
 
-/// A message on one line of standard error.
-int fail(int status, const std::string& message) {
-  std::fflush(stdout);
-  fmt::print(stderr, "{}: {}\n", program, tagger::shown(message));
-  return status;
-}
-
 }  // namespace
 
-int main(int argc, char** argv) try {
+int main(int argc, char** argv) {
   CLI::App app("Part-of-speech tagging with a bidirectional LSTM", program);
-  app.set_version_flag("--version", std::string(program) + " " EMBERGRAD_VERSION, "Print the version and exit");
-  app.set_help_flag("-h,--help", "Print this help and exit");
-  app.require_subcommand(0, 1);
-  app.failure_message(CLI::FailureMessage::simple);
-  app.formatter(std::make_shared<HelpFormatter>());
-  app.footer("\nembergrad-tagger COMMAND --help tells more.");
-
+  common::set_up(app);
   int status = 0;
   tagger::TrainOptions train;
   tagger::EvalOptions eval;
@@ -356,16 +246,5 @@ int main(int argc, char** argv) try {
   add_train(app, train, unidirectional, status);
   add_eval(app, eval, status);
   add_tag(app, tag, status);
-  try {
-    app.parse(argc, argv);
-    if (app.get_subcommands().empty()) return fail(bad_usage, "a command is missing: train, eval or tag; see --help");
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    return fail(bad_usage, error.what());
-  }
-  return status;
-} catch (const std::bad_alloc&) {
-  return fail(1, "out of memory");
-} catch (const std::exception& error) {
-  return fail(1, error.what());
+  return common::run(app, argc, argv, "train, eval or tag", status);
 }

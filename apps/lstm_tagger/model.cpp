@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <common/model_file.hpp>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <string_view>
 #include <utility>
-
-#include "untrusted_json.hpp"
 
 namespace tagger {
 namespace {
@@ -36,117 +35,6 @@ eg::nn::LSTMOptions lstm_options(const NetworkOptions& options) {
 
 /// What the LSTM gives for a word.
 int64_t width(const NetworkOptions& options) { return options.hidden * (options.bidirectional ? 2 : 1); }
-
-// --- the model file
-
-/// Reads the metadata and tensors of one file and refuses what does not fit together.
-class ModelReader {
- public:
-  explicit ModelReader(const std::string& path) : path_(path), file_(eg::load(path)) {}
-
-  Tagger read() {
-    if (text("embergrad.format") != format_name) {
-      refuse(fmt::format("its format is not {}, but {:.40}", format_name, json(text("embergrad.format")).dump()));
-    }
-    if (text("embergrad.version") != format_version) {
-      refuse(fmt::format("this program reads version {} of its format, but the file has {:.40}", format_version,
-                         json(text("embergrad.version")).dump()));
-    }
-    const NetworkOptions options = network_options();
-    Vocabulary words = vocabulary("words", true);
-    Vocabulary tags = vocabulary("tags", false);
-    if (tags.size() == 0) refuse("it knows no tags");
-
-    // The sizes follow from tensors that are there, so nothing large is made for a file that only claims to be.
-    check_shape("word_embeddings.weight", {words.size(), options.embedding_dim});
-    check_shape("lstm.weight_hh_l0", {4 * options.hidden, options.hidden});
-    check_shape(fmt::format("lstm.weight_hh_l{}", options.layers - 1), {4 * options.hidden, options.hidden});
-    check_shape("hidden2tag.weight", {tags.size(), width(options)});
-    LstmTagger network(options, words.size(), tags.size());
-    try {
-      network.load_state_dict(file_.tensors);
-    } catch (const eg::Error& error) {
-      refuse(error.what());
-    }
-    network.eval();
-    return {options, std::move(words), std::move(tags), std::move(network)};
-  }
-
- private:
-  [[noreturn]] void refuse(const std::string& reason) const {
-    throw eg::FormatError(fmt::format("{}: not a model of this program: {}", path_, reason));
-  }
-
-  const std::string& text(const std::string& key) const {
-    const auto place = file_.metadata.find(key);
-    if (place == file_.metadata.end()) refuse(fmt::format("its metadata have no {}", key));
-    return place->second;
-  }
-
-  json parsed(const std::string& key) const {
-    json value = eg::detail::parse_untrusted_json(text(key));
-    if (value.is_discarded()) refuse(fmt::format("its {} are not JSON", key));
-    return value;
-  }
-
-  NetworkOptions network_options() const {
-    const json all = parsed("options");
-    if (!all.is_object()) refuse("its options are not a JSON object");
-    const auto option = [&](const char* name) {
-      const auto place = all.find(name);
-      if (place == all.end()) refuse(fmt::format("its options have no {}", name));
-      return *place;
-    };
-    const auto size = [&](const char* name, int64_t most) {
-      const json value = option(name);
-      if (!value.is_number_integer() || value < 1 || value > most) {
-        refuse(fmt::format("its option {} is {:.40}, not a whole number from 1 to {}", name, value.dump(), most));
-      }
-      return value.get<int64_t>();
-    };
-    NetworkOptions options;
-    options.embedding_dim = size("embedding_dim", NetworkOptions::most_width);
-    options.hidden = size("hidden", NetworkOptions::most_width);
-    options.layers = size("layers", NetworkOptions::most_layers);
-    const json dropout = option("dropout");
-    if (!dropout.is_number() || !(dropout >= 0) || !(dropout < 1)) {
-      refuse(fmt::format("its option dropout is {:.40}, not a number from 0 to below 1", dropout.dump()));
-    }
-    options.dropout = dropout.get<double>();
-    const json bidirectional = option("bidirectional");
-    if (!bidirectional.is_boolean()) refuse("its option bidirectional is neither true nor false");
-    options.bidirectional = bidirectional.get<bool>();
-    return options;
-  }
-
-  Vocabulary vocabulary(const char* key, bool has_specials) const {
-    const json list = parsed(key);
-    if (!list.is_array()) refuse(fmt::format("its {} are not a JSON array", key));
-    std::vector<std::string> strings;
-    strings.reserve(list.size());
-    for (const json& one : list) {
-      if (!one.is_string()) refuse(fmt::format("among its {} is {:.40}, not a string", key, one.dump()));
-      strings.push_back(one.get<std::string>());
-    }
-    try {
-      return Vocabulary(std::move(strings), has_specials);
-    } catch (const eg::Error& error) {
-      refuse(fmt::format("its {}: {}", key, error.what()));
-    }
-  }
-
-  void check_shape(const std::string& name, const eg::Shape& shape) const {
-    if (!file_.tensors.contains(name)) refuse(fmt::format("there is no tensor {}", name));
-    const eg::Shape& got = file_.tensors.at(name).shape();
-    if (got != shape) {
-      refuse(fmt::format("{} has shape {}, but vocabularies and options say {}", name, got.to_string(),
-                         shape.to_string()));
-    }
-  }
-
-  std::string path_;
-  eg::Loaded file_;
-};
 
 /// Where each sentence's words begin in `corpus.words()`.
 std::vector<int64_t> starts_of(const Corpus& corpus) {
@@ -217,7 +105,26 @@ void save_tagger(const std::string& path, const Tagger& tagger, const std::strin
             {"training", training}});
 }
 
-Tagger load_tagger(const std::string& path) { return ModelReader(path).read(); }
+Tagger load_tagger(const std::string& path) {
+  const common::ModelFile file(path, format_name, format_version);
+  const NetworkOptions options{.embedding_dim = file.whole("embedding_dim", 1, NetworkOptions::most_width),
+                               .hidden = file.whole("hidden", 1, NetworkOptions::most_width),
+                               .layers = file.whole("layers", 1, NetworkOptions::most_layers),
+                               .dropout = file.share("dropout"),
+                               .bidirectional = file.flag("bidirectional")};
+  Vocabulary words = file.vocabulary("words", true);
+  Vocabulary tags = file.vocabulary("tags", false);
+  if (tags.size() == 0) file.refuse("it knows no tags");
+
+  file.check_shape("word_embeddings.weight", {words.size(), options.embedding_dim});
+  file.check_shape("lstm.weight_hh_l0", {4 * options.hidden, options.hidden});
+  file.check_shape(fmt::format("lstm.weight_hh_l{}", options.layers - 1), {4 * options.hidden, options.hidden});
+  file.check_shape("hidden2tag.weight", {tags.size(), width(options)});
+  LstmTagger network(options, words.size(), tags.size());
+  file.load_into(network);
+  network.eval();
+  return {options, std::move(words), std::move(tags), std::move(network)};
+}
 
 // --- tagging
 

@@ -3,69 +3,28 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <cmath>
+#include <common/notes.hpp>
 #include <embergrad/error.hpp>
-#include <embergrad/text/lines.hpp>
-#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include "files.hpp"
+#include "model.hpp"
 #include "untrusted_json.hpp"
 
 namespace tagger {
 namespace {
 
 namespace eg = embergrad;
+using common::Hash;
+using common::Notes;
+using common::shown_value;
 using nlohmann::json;
 
 constexpr const char* program = "embergrad-tagger";
-
-/// FNV-1a, 64 bits.
-class Hash {
- public:
-  void add(std::string_view text) {
-    for (const char byte : text) mix(static_cast<unsigned char>(byte));
-    mix(0xFF);  // in no UTF-8 text
-  }
-  [[nodiscard]] std::string text() const { return fmt::format("{:016x}", value_); }
-
- private:
-  void mix(unsigned char byte) { value_ = (value_ ^ byte) * 0x100000001B3U; }
-  uint64_t value_ = 0xCBF29CE484222325U;
-};
-
-/// The notes of one file, refused by its name where they make no sense.
-class Notes {
- public:
-  Notes(const eg::Metadata& metadata, const std::string& path) : metadata_(metadata), path_(path) {}
-
-  [[noreturn]] void refuse(const std::string& reason) const {
-    throw eg::FormatError(fmt::format("{}: not a resume file of this program: {}", path_, reason));
-  }
-  [[nodiscard]] const std::string& text(const char* key) const {
-    const auto place = metadata_.find(key);
-    if (place == metadata_.end()) refuse(fmt::format("its metadata have no {}", key));
-    return place->second;
-  }
-  [[nodiscard]] json object(const char* key) const {
-    json value = eg::detail::parse_untrusted_json(text(key));
-    if (!value.is_object()) refuse(fmt::format("its {} are no JSON object", key));
-    return value;
-  }
-
- private:
-  const eg::Metadata& metadata_;
-  const std::string& path_;
-};
-
-std::string shown_value(const json& value) {
-  return value.is_null() ? "unset" : shown(fmt::format("{:.60}", value.dump()));
-}
 
 /// "420 sentences, 3012 words", of a `data_json`.
 std::string sizes_in(const json& data) {
@@ -73,17 +32,6 @@ std::string sizes_in(const json& data) {
     return data.is_object() && data.contains(what) ? shown_value(data.at(what)) : std::string("?");
   };
   return fmt::format("{} sentences, {} words", size("sentences"), size("words"));
-}
-
-/// Whether a line of a log is of `epoch` or a later one, or the beginning of a line.
-bool is_due(std::string_view line, int64_t epoch) {
-  const json value = json::parse(line, nullptr, false);
-  if (value.is_object()) {
-    const json found = value.value("epoch", json());
-    return found.is_number_integer() && found >= epoch;
-  }
-  constexpr std::string_view start = R"({"epoch":)";
-  return value.is_discarded() && !line.empty() && (line.starts_with(start) || start.starts_with(line));
 }
 
 }  // namespace
@@ -115,25 +63,19 @@ eg::Metadata resume_notes(const Origin& origin, const Position& position) {
                            .dump()}};
 }
 
+std::optional<int64_t> noted_embedding_dim(const eg::optim::Checkpoint& checkpoint) {
+  const auto options = checkpoint.metadata().find("options");
+  if (options == checkpoint.metadata().end()) return std::nullopt;
+  const json all = eg::detail::parse_untrusted_json(options->second);
+  const json dim = all.is_object() ? all.value("--embedding-dim", json()) : json();
+  if (!dim.is_number_integer() || dim < 1 || dim > NetworkOptions::most_width) return std::nullopt;
+  return dim.get<int64_t>();
+}
+
 Position read_position(const eg::optim::Checkpoint& checkpoint, const std::string& path, const Origin& origin,
                        int64_t batches) {
-  const Notes notes(checkpoint.metadata(), path);
-  if (notes.text("program") != program) notes.refuse(fmt::format("it is of {}", shown(notes.text("program"))));
-
-  std::vector<std::string> differences;
-  const json then = notes.object("options");
-  const json now = json::parse(origin.options);
-  // What only one of them has hangs on another option: --epochs counts only with a --schedule.
-  for (const auto& [name, value] : now.items()) {
-    const json before = then.value(name, value);
-    if (before != value)
-      differences.push_back(fmt::format("{} was {} and is {}", name, shown_value(before), shown_value(value)));
-  }
-  for (const auto& [name, value] : then.items()) {
-    if (differences.empty() && !now.contains(name)) {
-      differences.push_back(fmt::format("{} was {} and is not known here", shown(name), shown_value(value)));
-    }
-  }
+  const Notes notes(checkpoint.metadata(), path, program);
+  std::vector<std::string> differences = common::differences(notes.object("options"), json::parse(origin.options));
   const json data_then = notes.object("data");
   const json data_now = json::parse(origin.data);
   for (const auto& [part, value] : data_now.items()) {
@@ -148,13 +90,7 @@ Position read_position(const eg::optim::Checkpoint& checkpoint, const std::strin
   }
 
   const json all = notes.object("position");
-  const auto whole = [&](const char* name, int64_t least, int64_t most) {
-    const json value = all.value(name, json());
-    // A number too large for int64 is an unsigned one in JSON.
-    const bool fits = value.is_number_integer() && value >= least && value <= most;
-    if (!fits) notes.refuse(fmt::format("its position has {} {}", name, shown_value(value)));
-    return value.get<int64_t>();
-  };
+  const auto whole = [&](const char* name, int64_t least, int64_t most) { return notes.whole(all, name, least, most); };
   const auto number = [&](const char* name) {
     const json value = all.value(name, json());
     if (!value.is_number() || !std::isfinite(value.get<double>())) {
@@ -183,22 +119,6 @@ std::string stopping_state(const Position& position, int64_t patience) {
               {"stopped", patience > 0 && waited >= patience && position.batches == 0},
               {"waited", waited}}
       .dump();
-}
-
-void cut_log(const std::string& path, int64_t epoch) {
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) return;
-  const std::string log = eg::text::read_file(path);
-  std::size_t keep = 0;
-  for (std::size_t at = 0; at < log.size();) {
-    const std::size_t end = std::min(log.find('\n', at), log.size());
-    const std::size_t next = std::min(end + 1, log.size());
-    if (!is_due(std::string_view(log).substr(at, end - at), epoch)) keep = next;
-    at = next;
-  }
-  if (keep == log.size()) return;
-  std::filesystem::resize_file(path, keep, error);
-  if (error) throw eg::IoError(fmt::format("{}: cannot write: {}", path, error.message()));
 }
 
 }  // namespace tagger

@@ -7,6 +7,7 @@
 #include <embergrad/optim/checkpoint.hpp>
 #include <embergrad/safetensors.hpp>
 #include <embergrad/text/corpus.hpp>
+#include <optional>
 #include <string>
 
 namespace tagger {
@@ -36,6 +37,9 @@ struct Origin {
 /// The notes for a resume file.
 [[nodiscard]] embergrad::Metadata resume_notes(const Origin& origin, const Position& position);
 
+/// The size of word vectors that a resume file notes; nothing where it notes none that makes sense.
+[[nodiscard]] std::optional<int64_t> noted_embedding_dim(const embergrad::optim::Checkpoint& checkpoint);
+
 /// Reads the notes of a resume file. FormatError that names the file for one of another program or a damaged one;
 /// ValueError that names every option that differs, and the data that changed.
 /// @param path  for messages
@@ -45,9 +49,5 @@ struct Origin {
 
 /// The state of the EarlyStopping, with this patience (0: none), of a run that stands there.
 [[nodiscard]] std::string stopping_state(const Position& position, int64_t patience);
-
-/// Drops the lines at the end of a log that tell of `epoch` and later ones, or were cut off: these epochs are trained
-/// once more. Throws IoError.
-void cut_log(const std::string& path, int64_t epoch);
 
 }  // namespace tagger

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <common/run_files.hpp>
 #include <cstdio>
 #include <embergrad/report/early_stopping.hpp>
 #include <embergrad/report/json_lines.hpp>
 #include <embergrad/report/progress.hpp>
 #include <embergrad/text/conllu.hpp>
 #include <embergrad/text/order.hpp>
+#include <embergrad/text/vectors.hpp>
 #include <filesystem>
 #include <iterator>
 #include <limits>
@@ -16,6 +18,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -129,6 +132,11 @@ std::unique_ptr<eg::optim::LRScheduler> make_scheduler(const TrainOptions& optio
   throw eg::ValueError("train: no such schedule");
 }
 
+/// The name of a file, which need not be UTF-8.
+nlohmann::json json_of(const std::string& name) {
+  return nlohmann::json::parse(nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
+
 /// What determines the weights, beside the data and the network. What does not change them (threads) is not in it.
 nlohmann::json recipe(const TrainOptions& options, const Plan& plan) {
   return {{"batch", plan.batch},
@@ -140,6 +148,9 @@ nlohmann::json recipe(const TrainOptions& options, const Plan& plan) {
           {"momentum", plan.momentum},
           {"weight_decay", plan.weight_decay},
           {"clip", options.clip.value_or(0.0)},
+          {"vectors",
+           options.vectors ? json_of(std::filesystem::path(*options.vectors).filename().string()) : nlohmann::json()},
+          {"freeze_vectors", options.freeze_vectors ? nlohmann::json(true) : nlohmann::json()},
           {"min_count", options.min_count}};
 }
 
@@ -234,9 +245,9 @@ int64_t parameter_count(const Tagger& tagger) {
 }
 
 /// With what a run begins, by the names of the command line.
-Origin origin_of(const TrainOptions& options, const Plan& plan, const Data& data) {
+Origin origin_of(const TrainOptions& options, const Plan& plan, const Data& data, const NetworkOptions& network) {
   nlohmann::json all = recipe(options, plan);
-  all.update(nlohmann::json::parse(to_json(options.network)));
+  all.update(nlohmann::json::parse(to_json(network)));
   // A schedule ends with the last epoch.
   if (options.schedule != ScheduleKind::constant) all["epochs"] = plan.epochs;
   nlohmann::json named;
@@ -258,8 +269,69 @@ Origin origin_of(const TrainOptions& options, const Plan& plan, const Data& data
   return {.options = named.dump(), .data = parts.dump()};
 }
 
+common::RunFiles files_of(const TrainOptions& options) {
+  return {.model = options.model,
+          .log = options.log,
+          .train = options.train,
+          .dev = options.dev,
+          .test = options.test,
+          .vectors = options.vectors,
+          .force = options.force,
+          .resume = options.resume};
+}
+
 /// Where a run leaves what it needs to go on.
-std::string resume_file(const TrainOptions& options) { return options.model + ".resume"; }
+std::string resume_file(const TrainOptions& options) { return common::resume_file(options.model); }
+
+// --- word vectors
+
+/// The size of word vectors; `vectors` is open unless the run is resumed.
+int64_t embedding_dim(const TrainOptions& options, const std::optional<eg::text::VectorFile>& vectors) {
+  if (vectors) {
+    if (options.embedding_dim.value_or(vectors->dim()) == vectors->dim()) return vectors->dim();
+    throw eg::ValueError(fmt::format("--embedding-dim: {}, but the vectors in {} have {} numbers",
+                                     *options.embedding_dim, shown(*options.vectors), vectors->dim()));
+  }
+  if (options.embedding_dim) return *options.embedding_dim;
+  const int64_t usual = options.network.embedding_dim;
+  return options.vectors ? noted_embedding_dim(eg::optim::Checkpoint(resume_file(options))).value_or(usual) : usual;
+}
+
+/// What is said of the vectors that were found.
+std::string found_vectors(const TrainOptions& options, const eg::text::VectorReport& report) {
+  std::ostringstream text;
+  text << report;
+  std::string lines = text.str();
+  if (const auto end = lines.find('\n'); end != std::string::npos) lines.insert(end + 1, 12, ' ');
+  return fmt::format("vectors     {}{}: {}", shown(*options.vectors), options.freeze_vectors ? ", frozen" : "", lines);
+}
+
+/// In a resume file: the rows of the word table that are frozen, beside the best model.
+constexpr const char* frozen_rows_name = "frozen_rows";
+
+eg::StateDict without_frozen_rows(const eg::StateDict& own) {
+  eg::StateDict rest;
+  for (const auto& [name, tensor] : own) {
+    if (name != frozen_rows_name) rest.set(name, tensor);
+  }
+  return rest;
+}
+
+/// @param path  for messages
+/// @param words  size of the vocabulary
+std::vector<int64_t> frozen_rows(const eg::StateDict& own, const std::string& path, int64_t words) {
+  const auto refuse = [&](const char* reason) {
+    throw eg::FormatError(fmt::format("{}: not a resume file of this program: {}", path, reason));
+  };
+  if (!own.contains(frozen_rows_name)) refuse("there are no frozen_rows");
+  const eg::Tensor& rows = own.at(frozen_rows_name);
+  if (rows.dtype() != eg::DType::int64 || rows.dim() != 1) refuse("its frozen_rows are no list of int64");
+  std::vector<int64_t> all = rows.to_vector<int64_t>();
+  if (std::any_of(all.begin(), all.end(), [&](int64_t row) { return row < 0 || row >= words; })) {
+    refuse("its frozen_rows are beyond the vocabulary");
+  }
+  return all;
+}
 
 // --- training
 
@@ -299,11 +371,17 @@ class Training {
         parameters_(tagger.network.parameters()),
         optimizer_(make_optimizer(options, plan, parameters_)),
         scheduler_(make_scheduler(options, plan, *optimizer_, batches_)),
-        origin_(origin_of(options, plan, data)),
+        origin_(origin_of(options, plan, data, tagger.options)),
         best_(tagger),
         stopping_({.patience = options.patience > 0 ? options.patience : std::numeric_limits<int64_t>::max(),
                    .mode = eg::report::StoppingMode::max}) {
     best_.network = eg::nn::clone(tagger.network);
+  }
+
+  /// From here on these rows of the word table stay as they are, also when the run is resumed.
+  void freeze(std::vector<int64_t> rows) {
+    frozen_ = std::move(rows);
+    tagger_.network.word_embeddings.freeze_rows(frozen_);
   }
 
   /// Writes the resume file before anything else, so that from here on --resume can go on, whatever happens.
@@ -324,16 +402,17 @@ class Training {
     }
     if (position.best_epoch > 0) {
       try {
-        best_.network.load_state_dict(checkpoint.own());
+        best_.network.load_state_dict(without_frozen_rows(checkpoint.own()));
       } catch (const eg::Error& error) {
         throw eg::FormatError(fmt::format("{}: not a resume file of this program: best model: {}", path, error.what()));
       }
     }
+    if (options_.freeze_vectors) freeze(frozen_rows(checkpoint.own(), path, tagger_.words.size()));
     checkpoint.restore(parts());
     position_ = position;
     if (!data_.dev.empty()) stopping_.load_state(stopping_state(position_, options_.patience));
     if (position_.best_epoch > 0) save_best();
-    if (options_.log) cut_log(*options_.log, position_.epoch);
+    if (options_.log) common::cut_log(*options_.log, position_.epoch);
     open_log();
   }
 
@@ -364,8 +443,9 @@ class Training {
   }
   void save_best() const { save_tagger(options_.model, best_, history(options_, plan_, position_.best_epoch)); }
   void save_resume() {
-    eg::optim::save_checkpoint(resume_file(options_), parts(), resume_notes(origin_, position_),
-                               position_.best_epoch > 0 ? best_.network.state_dict() : eg::StateDict());
+    eg::StateDict own = position_.best_epoch > 0 ? best_.network.state_dict() : eg::StateDict();
+    if (options_.freeze_vectors) own.set(frozen_rows_name, eg::tensor(frozen_));
+    eg::optim::save_checkpoint(resume_file(options_), parts(), resume_notes(origin_, position_), own);
     is_new_ = false;
   }
   void open_log() {
@@ -479,6 +559,7 @@ class Training {
   Position position_;
   Tagger best_;
   eg::report::EarlyStopping stopping_;
+  std::vector<int64_t> frozen_;  // of the word table
   std::optional<eg::report::JsonLines> log_;
   bool is_new_ = false;  // the resume file holds nothing but the beginning
 };
@@ -553,46 +634,20 @@ int stopped(const TrainOptions& options, Ending ending, const Position& position
   return 128 + interrupted();
 }
 
-/// Refuses files that are given for two things.
-void check_names(const TrainOptions& options) {
-  std::vector<NamedFile> outputs = {{"--model", options.model}, {"the resume file", resume_file(options)}};
-  if (options.log) outputs.push_back({"--log", *options.log});
-  std::vector<NamedFile> inputs;
-  for (const std::string& path : options.train) inputs.push_back({"--train", path});
-  if (options.dev) inputs.push_back({"--dev", *options.dev});
-  if (options.test) inputs.push_back({"--test", *options.test});
-  check_distinct(outputs, inputs);
-}
-
-/// Refuses to write over files that may be precious, and what can't be written or gone on with.
-void check_outputs(const TrainOptions& options) {
-  const std::string resume = resume_file(options);
-  const std::filesystem::file_status status = std::filesystem::status(resume);
-  if (options.resume && !std::filesystem::exists(status)) {
-    throw eg::IoError(fmt::format("--resume: {} is not there: no run on {} was started, or it is another --model",
-                                  resume, options.model));
-  }
-  if (options.resume && std::filesystem::is_directory(status)) {
-    throw eg::IoError(fmt::format("--resume: {} is a folder, not a resume file", resume));
-  }
-  check_output(options.model, options.force || options.resume);
-  if (!options.resume && !options.force && std::filesystem::exists(status)) {
-    throw eg::IoError(fmt::format("{}: exists already; --resume goes on with it, --force replaces it", resume));
-  }
-  check_output(resume, true);
-  if (options.log) check_output(*options.log, options.force || options.resume);
-}
-
 }  // namespace
 
 int train(const TrainOptions& options) {
   check_output(options.model, true);
-  check_names(options);
+  common::check_names(files_of(options));
   const FileLock lock(options.model);
-  check_outputs(options);
+  common::check_outputs(files_of(options));
   eg::set_num_threads(options.threads);
   const Plan plan = plan_of(options);
-  const Data data = read_data(options);
+  std::optional<eg::text::VectorFile> vectors;
+  if (options.vectors && !options.resume) vectors.emplace(*options.vectors);
+  NetworkOptions network_options = options.network;
+  network_options.embedding_dim = embedding_dim(options, vectors);
+  Data data = read_data(options);
   if (options.patience > 0 && data.dev.empty()) {
     throw eg::ValueError("--patience: there are no sentences to measure on, see --dev and --dev-fraction");
   }
@@ -600,14 +655,21 @@ int train(const TrainOptions& options) {
   eg::manual_seed(options.seed);
   Vocabulary words = Vocabulary::of_words(data.train, {.min_count = options.min_count});
   Vocabulary tags = Vocabulary::of_tags(data.train);
-  LstmTagger network(options.network, words.size(), tags.size());
+  LstmTagger network(network_options, words.size(), tags.size());
   if (options.initialisation == Initialisation::own) network.initialise();
-  Tagger tagger{options.network, std::move(words), std::move(tags), std::move(network)};
+  eg::text::VectorReport found;
+  if (vectors) {
+    found = vectors->read(words, network.word_embeddings.weight);
+    vectors.reset();
+    data.found.push_back(found_vectors(options, found));
+  }
+  Tagger tagger{network_options, std::move(words), std::move(tags), std::move(network)};
   Training training(options, plan, data, tagger);
   note_interrupts();
   if (options.resume) {
     training.resume();
   } else {
+    if (options.freeze_vectors) training.freeze(found.found);
     training.begin();
   }
   if (!options.quiet) {

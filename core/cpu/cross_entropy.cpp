@@ -96,13 +96,15 @@ void run(OnCpu, const CrossEntropy& request) {
     const std::int64_t classes = request.sizes.classes;
     const std::int64_t inner = request.sizes.inner;
     const auto smoothing = static_cast<T>(request.label_smoothing);
+    const auto logits_factor = static_cast<T>(request.logits_factor);
+    const auto loss_factor = static_cast<T>(request.loss_factor);
     for_each_sample<decltype(index)>(
         request.sizes, request.target, [&](std::int64_t place, std::int64_t at, std::int64_t y) {
           const detail::Scratch<T> row(2 * classes);
           T* log_probs = row.get();
           const T* x = logits + at;
-          if (inner != 1) {
-            for (std::int64_t c = 0; c < classes; ++c) log_probs[classes + c] = x[c * inner];
+          if (inner != 1 || logits_factor != T(1)) {
+            for (std::int64_t c = 0; c < classes; ++c) log_probs[classes + c] = logits_factor * x[c * inner];
             x = log_probs + classes;
           }
           loops.softmax_row(x, log_probs, classes, true);
@@ -115,7 +117,7 @@ void run(OnCpu, const CrossEntropy& request) {
             for (std::int64_t c = 0; c < classes && !ignored; ++c) spread -= weight[c] * log_probs[c];
             loss = (T(1) - smoothing) * loss + smoothing / static_cast<T>(classes) * spread;
           }
-          losses[place] = loss;
+          losses[place] = loss_factor * loss;
           if (inner == 1) {
             loops.unary[cpu::unary_place<rules::Exp>](log_probs, probs + at, classes);
           } else {
@@ -135,6 +137,7 @@ void run(OnCpu, const CrossEntropyGrad& request) {
     const std::int64_t classes = request.sizes.classes;
     const std::int64_t inner = request.sizes.inner;
     const auto smoothing = static_cast<T>(request.label_smoothing);
+    const auto factor = static_cast<T>(request.factor);
     const T spread = smoothing / static_cast<T>(classes);
     T total_weight = T(0);
     for (std::int64_t c = 0; c < classes; ++c) total_weight += weight[c];
@@ -148,11 +151,11 @@ void run(OnCpu, const CrossEntropyGrad& request) {
                                            grad[c * inner] = T(0) * p[c * inner];
                                          return;
                                        }
-                                       const T hard = scale[place] * (T(1) - smoothing) * weight[y];
+                                       const T hard = factor * scale[place] * (T(1) - smoothing) * weight[y];
                                        for (std::int64_t c = 0; c < classes; ++c) grad[c * inner] = hard * p[c * inner];
                                        grad[y * inner] -= hard;
                                        if (smoothing != T(0)) {
-                                         const T soft = scale[place] * spread;
+                                         const T soft = factor * scale[place] * spread;
                                          for (std::int64_t c = 0; c < classes; ++c)
                                            grad[c * inner] += soft * (p[c * inner] * total_weight - weight[c]);
                                        }

@@ -153,7 +153,6 @@ void plan_bags(const PlanBags& request) {
   if (factors != nullptr) {
     const T* weights = request.weights.as<const T>();
     const T* divisors = request.divisors.as<const T>();
-    const auto scale = static_cast<T>(request.scale);
     for (std::int64_t s = 0; s < request.segments; ++s) {
       const std::int64_t places = request.starts[s + 1] - request.starts[s];
       const T frequency = request.by_frequency ? T(1) / static_cast<T>(places) : T(1);
@@ -164,7 +163,7 @@ void plan_bags(const PlanBags& request) {
           const T divisor = divisors[bag_of[place]];
           factor = divisor == T(0) ? T(0) : factor / divisor;
         }
-        factors[i] = factor * frequency * scale;
+        factors[i] = factor * frequency;
       }
     }
   }
@@ -190,6 +189,7 @@ void run(OnCpu, const SumSegments& request) {
     const T* grad = request.grad.as<const T>();
     const T* factors = static_cast<const T*>(request.factors);
     T* out = request.out.as<T>();
+    const auto scale = static_cast<T>(request.scale);
     const std::int64_t places = request.segments == 0 ? 0 : request.starts[request.segments];
     cpu::parallel_chunks(request.segments, rows_in(16384, request.dim), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t s = begin; s < end; ++s) {
@@ -202,7 +202,8 @@ void run(OnCpu, const SumSegments& request) {
              .width = request.dim,
              .factors = factors == nullptr ? nullptr : factors + first,
              .slots = request.slots == nullptr ? nullptr : request.slots + first,
-             .winners = request.winners},
+             .winners = request.winners,
+             .scale = scale},
             out + row * request.dim, request.accumulate);
       }
     });

@@ -43,7 +43,7 @@ void copy(const T* from, T* to, std::int64_t count) {
 
 template <class T>
 void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, bool transpose_a,
-              const T* b, std::int64_t ldb, bool transpose_b, T* c, std::int64_t ldc, bool add) {
+              const T* b, std::int64_t ldb, bool transpose_b, T* c, std::int64_t ldc, bool add, double alpha = 1) {
   run(OnCpu{}, Gemm{.dtype = dtype_of<T>,
                     .m = m,
                     .n = n,
@@ -56,7 +56,15 @@ void multiply(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::i
                     .transpose_b = transpose_b,
                     .c = c,
                     .ldc = ldc,
+                    .alpha = alpha,
                     .beta = add ? 1.0 : 0.0});
+}
+
+// to = factor * from
+template <class T>
+void copy_scaled(const T* from, T factor, T* to, std::int64_t count) {
+  if (factor == T(1)) return copy(from, to, count);
+  cpu::simd().loops<T>().binary_scalar[cpu::binary_place<rules::Mul>](from, factor, to, count);
 }
 
 // How many sequences one thread takes through all steps. Sequences don't depend on each other, so this needs no meeting
@@ -97,13 +105,22 @@ void forward(const LstmForward& request, bool only_direction) {
   // All input projections in one product; the recurrent weights transposed once, so that each step's product streams
   // through them.
   multiply<T>(s.rows, gate_width, s.input, static_cast<const T*>(request.input), s.input, false, weight_ih, s.input,
-              true, gates, gate_width, false);
+              true, gates, gate_width, false, request.factors.input);
   const std::int64_t stride = gate_width % 1024 == 0 ? gate_width + 64 : gate_width;  // rows 4 KiB apart share lines
   const detail::Scratch<T> recurrent(s.output * stride);
   cpu::transpose(weight_hh, gate_width, s.output, s.output, recurrent.get(), stride);
   const detail::Scratch<T> bias(gate_width);
-  if (bias_ih != nullptr) loops.binary[cpu::binary_place<rules::Add>](bias_ih, bias_hh, bias.get(), gate_width);
-  const T* both_biases = bias_ih != nullptr ? bias.get() : nullptr;
+  const auto forget_offset = static_cast<T>(request.factors.forget_offset);
+  if (bias_ih != nullptr) {
+    loops.binary[cpu::binary_place<rules::Add>](bias_ih, bias_hh, bias.get(), gate_width);
+  } else if (forget_offset != T(0)) {
+    std::fill_n(bias.get(), gate_width, T(0));
+  }
+  if (forget_offset != T(0)) {
+    for (std::int64_t j = s.hidden; j < 2 * s.hidden; ++j) bias[j] += forget_offset;
+  }
+  const T* both_biases = bias_ih != nullptr || forget_offset != T(0) ? bias.get() : nullptr;
+  const auto out_factor = static_cast<T>(request.factors.out);
 
   cpu::parallel_chunks(s.batch, share_of(s, only_direction), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t k = 0; k < s.steps; ++k) {
@@ -112,7 +129,7 @@ void forward(const LstmForward& request, bool only_direction) {
       if (alive == 0) continue;
       const std::int64_t first = steps.first_row(t) + begin;
       multiply<T>(alive, gate_width, s.output, h + begin * s.output, s.output, false, recurrent.get(), stride, false,
-                  gates + first * gate_width, gate_width, true);
+                  gates + first * gate_width, gate_width, true, request.factors.recurrent);
       for (std::int64_t b = begin; b < begin + alive; ++b) {
         const std::int64_t row = first + b - begin;
         T* out = weight_hr != nullptr ? before_projection + row * s.hidden : h + b * s.output;
@@ -125,7 +142,7 @@ void forward(const LstmForward& request, bool only_direction) {
                     s.hidden, true, h + begin * s.output, s.output, false);
       }
       for (std::int64_t b = begin; b < begin + alive; ++b) {
-        copy(h + b * s.output, output + (first + b - begin) * request.output_stride, s.output);
+        copy_scaled(h + b * s.output, out_factor, output + (first + b - begin) * request.output_stride, s.output);
       }
     }
   });
@@ -186,33 +203,43 @@ void backward(const LstmBackward& request, bool only_direction) {
                              grad_cell_output + (b - begin) * s.hidden, grad_c + b * s.hidden, s.hidden);
       }
       multiply<T>(alive, s.output, gate_width, gates + first * gate_width, gate_width, false, weight_hh, s.output,
-                  false, grad_state, s.output, false);
+                  false, grad_state, s.output, false, request.factors.recurrent);
     }
   });
 
   if (request.grad_input != nullptr) {
     multiply<T>(s.rows, s.input, gate_width, gates, gate_width, false, weight_ih, s.input, false,
-                static_cast<T*>(request.grad_input), s.input, false);
+                static_cast<T*>(request.grad_input), s.input, false, request.factors.grad_input);
   }
   if (request.grad_weight_ih != nullptr) {
     multiply<T>(gate_width, s.input, s.rows, gates, gate_width, true, input, s.input, false,
-                static_cast<T*>(request.grad_weight_ih), s.input, false);
+                static_cast<T*>(request.grad_weight_ih), s.input, false, request.factors.grad_weight_ih);
   }
   if (request.grad_weight_hh != nullptr) {
     const detail::Scratch<T> h_before(s.rows * s.output);
+    const auto back_to_h = static_cast<T>(1 / request.factors.out);
     for (std::int64_t t = 0; t < s.steps; ++t) {
       const std::int64_t continued = steps.continued(t);
       for (std::int64_t b = 0; b < s.batch_sizes[t]; ++b) {
-        const T* from = b < continued ? output + (steps.first_row(steps.previous(t)) + b) * request.output_stride
-                                      : h_0 + b * s.output;
-        copy(from, h_before.get() + (steps.first_row(t) + b) * s.output, s.output);
+        T* to = h_before.get() + (steps.first_row(t) + b) * s.output;
+        if (b < continued) {
+          copy_scaled(output + (steps.first_row(steps.previous(t)) + b) * request.output_stride, back_to_h, to,
+                      s.output);
+        } else {
+          copy(h_0 + b * s.output, to, s.output);
+        }
       }
     }
     multiply<T>(gate_width, s.output, s.rows, gates, gate_width, true, h_before.get(), s.output, false,
-                static_cast<T*>(request.grad_weight_hh), s.output, false);
+                static_cast<T*>(request.grad_weight_hh), s.output, false, request.factors.grad_weight_hh);
   }
   if (request.grad_bias != nullptr) {
-    loops.sum_rows(gates, s.rows, gate_width, gate_width, static_cast<T*>(request.grad_bias));
+    auto* grad_bias = static_cast<T*>(request.grad_bias);
+    loops.sum_rows(gates, s.rows, gate_width, gate_width, grad_bias);
+    if (request.factors.grad_bias != 1) {
+      loops.binary_scalar[cpu::binary_place<rules::Mul>](grad_bias, static_cast<T>(request.factors.grad_bias),
+                                                         grad_bias, gate_width);
+    }
   }
   if (request.grad_weight_hr != nullptr) {
     multiply<T>(s.output, s.hidden, s.rows, grad_outputs.get(), s.output, true, before_projection, s.hidden, false,

@@ -24,8 +24,8 @@ namespace {
 template <class T>
 void plain(const Gemm& g) {
   cpu::simd().loops<T>().gemm(g.m, g.n, g.k, static_cast<const T*>(g.a), g.lda, g.transpose_a,
-                              static_cast<const T*>(g.b), g.ldb, g.transpose_b, static_cast<T*>(g.c), g.ldc,
-                              g.beta != 0);
+                              static_cast<const T*>(g.b), g.ldb, g.transpose_b, static_cast<T>(g.alpha),
+                              static_cast<T>(g.beta), static_cast<T*>(g.c), g.ldc);
 }
 
 #ifdef EMBERGRAD_GEMM_ONEDNN
@@ -59,8 +59,9 @@ void by_library(const Gemm& g) {
   if (before != 1) omp_set_num_threads(1);
 #endif
   const SignalsWait guard;
-  dnnl_sgemm(g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.m, g.n, g.k, 1.0F, static_cast<const float*>(g.a),
-             g.lda, static_cast<const float*>(g.b), g.ldb, static_cast<float>(g.beta), static_cast<float*>(g.c), g.ldc);
+  dnnl_sgemm(g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.m, g.n, g.k, static_cast<float>(g.alpha),
+             static_cast<const float*>(g.a), g.lda, static_cast<const float*>(g.b), g.ldb, static_cast<float>(g.beta),
+             static_cast<float*>(g.c), g.ldc);
 #ifdef _OPENMP
   if (before != 1) omp_set_num_threads(before);
 #endif
@@ -70,9 +71,9 @@ void by_library(const Gemm& g) {
   static_cast<void>(on_one_thread);
 #endif
   cblas_sgemm(CblasRowMajor, g.transpose_a ? CblasTrans : CblasNoTrans, g.transpose_b ? CblasTrans : CblasNoTrans,
-              static_cast<int>(g.m), static_cast<int>(g.n), static_cast<int>(g.k), 1.0F, static_cast<const float*>(g.a),
-              static_cast<int>(g.lda), static_cast<const float*>(g.b), static_cast<int>(g.ldb),
-              static_cast<float>(g.beta), static_cast<float*>(g.c), static_cast<int>(g.ldc));
+              static_cast<int>(g.m), static_cast<int>(g.n), static_cast<int>(g.k), static_cast<float>(g.alpha),
+              static_cast<const float*>(g.a), static_cast<int>(g.lda), static_cast<const float*>(g.b),
+              static_cast<int>(g.ldb), static_cast<float>(g.beta), static_cast<float*>(g.c), static_cast<int>(g.ldc));
 #else
   plain<float>(g);
 #endif
@@ -144,15 +145,17 @@ void turned(const Gemm& g) {
        .ldb = g.lda,
        .transpose_b = !g.transpose_a,
        .c = product.get(),
-       .ldc = g.m});
+       .ldc = g.m,
+       .alpha = g.alpha});
   auto* c = static_cast<float*>(g.c);
+  const auto beta = static_cast<float>(g.beta);
   cpu::parallel_chunks(g.m, 256, [&](std::int64_t begin, std::int64_t end) {
     if (g.beta == 0) {
       cpu::transpose(product.get() + begin, g.n, end - begin, g.m, c + begin * g.ldc, g.ldc);
       return;
     }
     for (std::int64_t i = begin; i < end; ++i) {
-      for (std::int64_t j = 0; j < g.n; ++j) c[i * g.ldc + j] += product[j * g.m + i];
+      for (std::int64_t j = 0; j < g.n; ++j) c[i * g.ldc + j] = beta * c[i * g.ldc + j] + product[j * g.m + i];
     }
   });
 }
@@ -162,10 +165,13 @@ void turned(const Gemm& g) {
 void run(OnCpu, const Gemm& g) {
   if (g.m == 0 || g.n == 0) return;
   if (g.k == 0) {
-    if (g.beta != 0) return;
+    if (g.beta == 1) return;
     cpu::visit_floating(g.dtype, [&](auto type) {
       using T = decltype(type);
-      for (std::int64_t i = 0; i < g.m; ++i) std::fill_n(static_cast<T*>(g.c) + i * g.ldc, g.n, T(0));
+      for (std::int64_t i = 0; i < g.m; ++i) {
+        T* row = static_cast<T*>(g.c) + i * g.ldc;
+        for (std::int64_t j = 0; j < g.n; ++j) row[j] = g.beta == 0 ? T(0) : static_cast<T>(g.beta) * row[j];
+      }
     });
     return;
   }

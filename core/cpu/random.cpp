@@ -57,7 +57,7 @@ void run(OnCpu, const ApplyDropout& request) {
     using T = decltype(type);
     const T* in = request.in.as<const T>();
     T* out = request.out.as<T>();
-    const T kept = request.p == 1.0 ? T(0) : static_cast<T>(1.0 / (1.0 - request.p));
+    const T kept = request.p == 1.0 ? T(0) : static_cast<T>(request.factor / (1.0 - request.p));
     cpu::parallel_chunks(request.out.size, chunk, [&](std::int64_t begin, std::int64_t end) {
       for_each_uniform<T>(request.seed, request.tick, begin, end, [&](std::int64_t i, T u) {
         out[i] = in[i] * (static_cast<double>(u) < request.p ? T(0) : kept);

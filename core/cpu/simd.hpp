@@ -20,13 +20,14 @@ struct RowsOf {
   const T* factors = nullptr;             // of each row; null: all 1
   const std::int32_t* slots = nullptr;    // the number that stands for a row where winners are told; null: its place
   const std::int32_t* winners = nullptr;  // see the loops
+  T scale = T(1);                         // of a sum, once it is there
 };
 
 // Loops over rows of a table.
 template <class Row, class T>
 struct TableLoops {
-  // out (+)= the sum of the rows times their factors, in order by blocks of 64. With winners (as many rows as the
-  // table, which holds gradients then), a column counts only where its winner is the slot.
+  // out (+)= scale * the sum of the rows times their factors, in order by blocks of 64. With winners (as many rows as
+  // the table, which holds gradients then), a column counts only where its winner is the slot.
   void (*sum)(const RowsOf<Row, T>& rows, T* out, bool accumulate);
   // out = the largest of factor * row in each column, the first of equals, NaN before all; winners = its slot. Leaves
   // both alone where there are no rows.
@@ -63,9 +64,9 @@ struct Loops {
               std::int64_t pos_step, T* out, std::int64_t n);
   void (*bce_grad)(const T* x, const T* t, const T* weight, std::int64_t weight_step, const T* pos_weight,
                    std::int64_t pos_step, const T* scale, std::int64_t scale_step, T* out, std::int64_t n);
-  // C = op(A) op(B) + beta C by plain loops; sums over k in order (b transposed: 16 partial sums).
+  // C = alpha op(A) op(B) + beta C by plain loops; sums over k in order (b transposed: 16 partial sums).
   void (*gemm)(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda, bool transpose_a,
-               const T* b, std::int64_t ldb, bool transpose_b, T* c, std::int64_t ldc, bool add);
+               const T* b, std::int64_t ldb, bool transpose_b, T alpha, T beta, T* c, std::int64_t ldc);
   // One sequence's step. gates: z before, activations after; bias may be null.
   void (*lstm_cell)(T* gates, const T* bias, const T* c_before, T* c, T* c_tanh, T* h, std::int64_t hidden);
   // gates: activations before, gradients of z after; grad_c: of c' before, of c after.

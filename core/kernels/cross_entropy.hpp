@@ -26,22 +26,23 @@ struct NllLossGrad {
   std::int64_t ignore_index;
 };
 
-// As NllLoss over log-softmax of logits with label smoothing e:
-//   (1-e) w[y] (-logp[y]) + e/C sum_c w[c] (-logp[c]);  probs = softmax, for the gradient.
+// As NllLoss over log-softmax of logits_factor * logits with label smoothing e:
+//   loss_factor * ((1-e) w[y] (-logp[y]) + e/C sum_c w[c] (-logp[c]));  probs = softmax, for the gradient.
 struct CrossEntropy {
   View logits, target, class_weight;
   View losses, weights, probs;
   LossSizes sizes;
   std::int64_t ignore_index;
   double label_smoothing;
+  double logits_factor, loss_factor;
 };
 
-// grad_in[o, c, i] = scale * ((1-e) w[y] (p[c] - [c == y]) + e/C (p[c] sum w - w[c])), 0 where y is ignored.
+// grad_in[o, c, i] = factor * scale * ((1-e) w[y] (p[c] - [c == y]) + e/C (p[c] sum w - w[c])), 0 where y is ignored.
 struct CrossEntropyGrad {
   View probs, target, class_weight, scale, grad_in;
   LossSizes sizes;
   std::int64_t ignore_index;
-  double label_smoothing;
+  double label_smoothing, factor;
 };
 
 void run(OnCpu, const NllLoss&);

@@ -45,14 +45,13 @@ struct PlanBags {
   View weights;   // of each place, or null
   View divisors;  // of each bag, or null; where it is 0, so is the factor
   bool by_frequency;
-  double scale;
-  View factors;         // out, or null: of each place: weight / divisor / how many places its row has · scale
+  View factors;         // out, or null: of each place: weight / divisor / how many places its row has
   std::int32_t* slots;  // out, or null: the place within its bag
 };
 
-// out[r(s), :] = (or +=, if `accumulate`) sum over the places p of segment s of factors[p] * grad[places[p], :], in
-// order by blocks of 64. With winners, of the columns where winners[places[p], :] == slots[p]. r(s) is rows[s], or s
-// where rows is null. float32 or float64.
+// out[r(s), :] = (or +=, if `accumulate`) scale * the sum over the places p of segment s of factors[p] *
+// grad[places[p], :], in order by blocks of 64. With winners, of the columns where winners[places[p], :] == slots[p].
+// r(s) is rows[s], or s where rows is null. float32 or float64.
 struct SumSegments {
   View grad, out;
   std::int64_t dim;
@@ -61,6 +60,7 @@ struct SumSegments {
   const std::int64_t* rows;
   std::int64_t segments;
   bool accumulate;
+  double scale = 1;                       // rounded to grad's type
   const void* factors = nullptr;          // of grad's type; null: all 1
   const std::int32_t* slots = nullptr;    // with winners
   const std::int32_t* winners = nullptr;  // a row for each row of grad, or null

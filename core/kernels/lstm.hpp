@@ -25,10 +25,18 @@ struct LstmWeights {
   const void* weight_hr;  // (P, H) or null
 };
 
+// z = input x W_ih^T + recurrent h W_hh^T + b_ih + b_hh, with the offset added for the forget gate. Rows of output hold
+// out * h, out not 0; the recurrence has h. The others multiply dz W_ih, dz^T x, dz^T h and the sum of dz.
+struct LstmFactors {
+  double input = 1, recurrent = 1, forget_offset = 0, out = 1;
+  double grad_input = 1, grad_weight_ih = 1, grad_weight_hh = 1, grad_bias = 1;
+};
+
 // h, c hold the states: before, h_0 and c_0; after, h_n and c_n.
 struct LstmForward {
   LstmSizes sizes;
   LstmWeights weights;
+  LstmFactors factors;
   const void* input;  // (rows, I)
   void* output;       // row r at output + r * output_stride, P numbers
   std::int64_t output_stride;
@@ -44,6 +52,7 @@ struct LstmForward {
 struct LstmBackward {
   LstmSizes sizes;
   LstmWeights weights;
+  LstmFactors factors;
   const void* input;
   const void* output;
   std::int64_t output_stride;

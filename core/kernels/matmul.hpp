@@ -6,9 +6,9 @@
 
 namespace embergrad {
 
-// C = op(A) op(B) + beta C, row-major; op(A) is (m, k), op(B) is (k, n), C is (m, n). A transposed operand is stored
-// transposed: A as (k, m), B as (n, k). Leading dimensions in elements. float32 or float64. beta is 0 (C is not read)
-// or 1. k = 0 gives zeros.
+// C = alpha op(A) op(B) + beta C, row-major; op(A) is (m, k), op(B) is (k, n), C is (m, n). A transposed operand is
+// stored transposed: A as (k, m), B as (n, k). Leading dimensions in elements. float32 or float64. C is not read where
+// beta is 0. k = 0 gives beta C.
 struct Gemm {
   DType dtype;
   std::int64_t m, n, k;
@@ -20,6 +20,7 @@ struct Gemm {
   bool transpose_b;
   void* c;
   std::int64_t ldc;
+  double alpha = 1;  // both rounded to the matrices' type
   double beta = 0;
 };
 

@@ -18,10 +18,10 @@ struct DrawNormal {
   std::uint64_t seed, tick;
 };
 
-// out[i] = in[i] * (u_i < p ? 0 : 1/(1-p)), u_i uniform. Its own derivative: the same request on a gradient.
+// out[i] = in[i] * (u_i < p ? 0 : factor/(1-p)), u_i uniform. Its own derivative: the same request on a gradient.
 struct ApplyDropout {
   View in, out;
-  double p;
+  double p, factor;
   std::uint64_t seed, tick;
 };
 

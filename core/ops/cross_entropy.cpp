@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "kernels/cross_entropy.hpp"
+#include "ops/scales.hpp"
 #include "src/op_check.hpp"
 #include "src/tensor_state.hpp"
 
@@ -110,8 +111,12 @@ Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const NllLossOpti
       });
 }
 
-Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options) {
+Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options,
+                     const CrossEntropyScales& scales) {
   const OpCheck check("cross_entropy");
+  check_finite(check, "scales.logits", scales.logits);
+  check_finite(check, "scales.out", scales.out);
+  check_finite(check, "scales.grad_in", scales.grad_in);
   if (!(options.label_smoothing >= 0 && options.label_smoothing <= 1)) {
     check.fail_value(fmt::format("label_smoothing must be in [0, 1], but is {}", options.label_smoothing));
   }
@@ -128,25 +133,30 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
                                        .probs = view(probs),
                                        .sizes = samples.sizes,
                                        .ignore_index = options.ignore_index,
-                                       .label_smoothing = options.label_smoothing});
+                                       .label_smoothing = options.label_smoothing,
+                                       .logits_factor = scales.logits,
+                                       .loss_factor = scales.out});
   const Reduced reduced = no_grad([&] { return reduce(losses, weights, options.reduction); });
-  return record(
-      "cross_entropy", reduced.value, {logits},
-      [probs, target = Saved::input(target), class_weight = Saved::input(options.weight), total = reduced.total_weight,
-       sizes = samples.sizes, ignore = options.ignore_index, smoothing = options.label_smoothing](const Tensor& grad) {
-        const Tensor& targets = target.get();
-        const Tensor scale = sample_scale(grad, total);
-        Tensor grad_in = empty(probs.shape(), grad.options());
-        launch(grad.device(), CrossEntropyGrad{.probs = view(probs),
-                                               .target = view(targets),
-                                               .class_weight = view_or_nothing(class_weight.get(), grad.dtype()),
-                                               .scale = view(scale),
-                                               .grad_in = view(grad_in),
-                                               .sizes = sizes,
-                                               .ignore_index = ignore,
-                                               .label_smoothing = smoothing});
-        return Gradient(grad_in);
-      });
+  return record("cross_entropy", reduced.value, {logits},
+                [probs, target = Saved::input(target), class_weight = Saved::input(options.weight),
+                 total = scales.mean_divides_grad ? reduced.total_weight : Tensor(), sizes = samples.sizes,
+                 ignore = options.ignore_index, smoothing = options.label_smoothing,
+                 factor = scales.grad_in](const Tensor& grad) {
+                  const Tensor& targets = target.get();
+                  const Tensor scale = sample_scale(grad, total);
+                  Tensor grad_in = empty(probs.shape(), grad.options());
+                  launch(grad.device(),
+                         CrossEntropyGrad{.probs = view(probs),
+                                          .target = view(targets),
+                                          .class_weight = view_or_nothing(class_weight.get(), grad.dtype()),
+                                          .scale = view(scale),
+                                          .grad_in = view(grad_in),
+                                          .sizes = sizes,
+                                          .ignore_index = ignore,
+                                          .label_smoothing = smoothing,
+                                          .factor = factor});
+                  return Gradient(grad_in);
+                });
 }
 
 }  // namespace embergrad

@@ -13,9 +13,9 @@ struct GemmSizes {
   std::int64_t m, n, k;
 };
 
-// out (m, n) = op(a) op(b) [+ out]; a transposed operand is stored transposed.
+// out (m, n) = alpha op(a) op(b) + beta out; a transposed operand is stored transposed.
 inline void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transpose_b, Tensor& out, GemmSizes sizes,
-                 bool add = false) {
+                 double alpha = 1, double beta = 0) {
   launch(out.device(), Gemm{.dtype = out.dtype(),
                             .m = sizes.m,
                             .n = sizes.n,
@@ -28,7 +28,8 @@ inline void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transp
                             .transpose_b = transpose_b,
                             .c = out.state()->data,
                             .ldc = sizes.n,
-                            .beta = add ? 1.0 : 0.0});
+                            .alpha = alpha,
+                            .beta = beta});
 }
 
 // out[r, :] = row for all rows.

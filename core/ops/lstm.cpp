@@ -7,6 +7,7 @@
 
 #include "kernels/lstm.hpp"
 #include "kernels/memory.hpp"
+#include "ops/scales.hpp"
 #include "src/memory_pool.hpp"
 #include "src/op_check.hpp"
 #include "src/tensor_state.hpp"
@@ -103,9 +104,36 @@ char* rows_at(const Tensor& tensor, std::int64_t elements) {
   return tensor.state()->data + static_cast<std::size_t>(elements) * item_size(tensor.dtype());
 }
 
+void check_lstm_scales(const OpCheck& check, std::span<const LstmScales> scales, std::int64_t layers) {
+  if (scales.empty()) return;
+  if (static_cast<std::int64_t>(scales.size()) != layers) {
+    check.fail_value(fmt::format("scales must hold one for each of {} layers, but holds {}", layers, scales.size()));
+  }
+  for (const LstmScales& s : scales) {
+    for (const double factor : {s.weight_ih, s.weight_hh, s.forget_offset, s.out, s.grad_in, s.grad_weight_ih,
+                                s.grad_weight_hh, s.grad_bias, s.dropout}) {
+      check_finite(check, "each of scales", factor);
+    }
+    // Backward finds h by it.
+    if (s.out == 0) check.fail_value("the out of scales must not be 0");
+  }
+}
+
+LstmFactors factors_of(const LstmScales& s) {
+  return {.input = s.weight_ih,
+          .recurrent = s.weight_hh,
+          .forget_offset = s.forget_offset,
+          .out = s.out,
+          .grad_input = s.weight_ih * s.grad_in,
+          .grad_weight_ih = s.weight_ih * s.grad_weight_ih,
+          .grad_weight_hh = s.weight_hh * s.grad_weight_hh,
+          .grad_bias = s.grad_bias};
+}
+
 // One layer: all that backward needs, and backward itself.
 struct Layer {
   Network net;
+  LstmFactors factors;
   std::int64_t rows, batch, input;
   PoolVector<std::int64_t> batch_sizes;
   Tensor gates, cells, cells_tanh, before_projection;  // (directions, rows, …)
@@ -146,6 +174,7 @@ struct Layer {
       layer.direction[d] = {
           .sizes = sizes(options.dtype, d),
           .weights = weights_of(std::span<const Tensor>(kept).subspan(first), net),
+          .factors = factors,
           .input = x.state()->data,
           .output = rows_at(y, d * net.output),
           .output_stride = directions * net.output,
@@ -184,10 +213,12 @@ struct Layer {
 
 // One layer over packed rows. h_0 (directions, batch, P) and c_0 (directions, batch, H), defined.
 LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_sizes, std::int64_t batch,
-                     const Tensor& h_0, const Tensor& c_0, std::span<const Tensor> parameters, const Network& net) {
+                     const Tensor& h_0, const Tensor& c_0, std::span<const Tensor> parameters, const Network& net,
+                     const LstmScales& scales) {
   const TensorOptions options = data.options();
   const std::int64_t rows = data.shape()[0];
   Layer layer{.net = net,
+              .factors = factors_of(scales),
               .rows = rows,
               .batch = batch,
               .input = data.shape()[1],
@@ -209,6 +240,7 @@ LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_siz
         .sizes = layer.sizes(options.dtype, d),
         .weights = weights_of(
             parameters.subspan(static_cast<std::size_t>(d) * static_cast<std::size_t>(net.per_direction)), net),
+        .factors = layer.factors,
         .input = data.state()->data,
         .output = rows_at(outputs[0], d * net.output),
         .output_stride = net.directions * net.output,
@@ -238,7 +270,7 @@ LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_siz
 // All layers over packed rows; arguments were checked.
 LstmResult run_layers(Tensor data, std::span<const std::int64_t> batch_sizes, std::int64_t batch,
                       const LstmState& state, std::span<const Tensor> parameters, const Network& net,
-                      const LstmOptions& options) {
+                      const LstmOptions& options, std::span<const LstmScales> scales) {
   const auto per_layer = static_cast<std::size_t>(net.directions * net.per_direction);
   PoolVector<Tensor> h_n, c_n;
   const auto initial = [&](const Tensor& given, std::int64_t layer, std::int64_t width) {
@@ -246,12 +278,14 @@ LstmResult run_layers(Tensor data, std::span<const std::int64_t> batch_sizes, st
                            : zeros({net.directions, batch, width}, data.options());
   };
   for (std::int64_t layer = 0; layer < net.layers; ++layer) {
+    const LstmScales own = scales.empty() ? LstmScales{} : scales[static_cast<std::size_t>(layer)];
     if (layer > 0 && options.dropout > 0) {
-      data = dropout(data, {.p = options.dropout, .training = options.training, .generator = options.generator});
+      data = dropout(data, {.p = options.dropout, .training = options.training, .generator = options.generator},
+                     {.out = own.dropout, .grad_in = own.dropout});
     }
     LstmResult result =
         run_layer(data, batch_sizes, batch, initial(state.h, layer, net.output), initial(state.c, layer, net.hidden),
-                  parameters.subspan(static_cast<std::size_t>(layer) * per_layer, per_layer), net);
+                  parameters.subspan(static_cast<std::size_t>(layer) * per_layer, per_layer), net, own);
     data = result.output;
     h_n.push_back(result.h_n);
     c_n.push_back(result.c_n);
@@ -340,11 +374,13 @@ PackingPlan plan_packing(const char* op, std::span<const std::int64_t> lengths, 
 }
 
 LstmResult lstm_packed(const Tensor& data, std::span<const std::int64_t> batch_sizes, std::int64_t batch,
-                       const LstmState& state, std::span<const Tensor> parameters, const LstmOptions& options) {
+                       const LstmState& state, std::span<const Tensor> parameters, const LstmOptions& options,
+                       std::span<const LstmScales> scales) {
   const OpCheck check("lstm");
   check.computes("data", data);
   check.has_rank("data", data, 2);
   const Network net = check_parameters(check, data.shape()[1], data.dtype(), parameters, options);
+  check_lstm_scales(check, scales, net.layers);
   std::int64_t rows = 0;
   std::int64_t before = batch;
   for (std::size_t t = 0; t < batch_sizes.size(); ++t) {
@@ -359,17 +395,18 @@ LstmResult lstm_packed(const Tensor& data, std::span<const std::int64_t> batch_s
   }
   check_state(check, "h_0", state.h, {net.layers * net.directions, batch, net.output}, data);
   check_state(check, "c_0", state.c, {net.layers * net.directions, batch, net.hidden}, data);
-  return run_layers(data, batch_sizes, batch, state, parameters, net, options);
+  return run_layers(data, batch_sizes, batch, state, parameters, net, options, scales);
 }
 
 LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Tensor> parameters,
-                const LstmOptions& options, std::span<const std::int64_t> lengths) {
+                const LstmOptions& options, std::span<const std::int64_t> lengths, std::span<const LstmScales> scales) {
   const OpCheck check("lstm");
   check.computes("input", input);
   if (input.dim() != 2 && input.dim() != 3) {
     check.fail_shape(fmt::format("input must have 2 or 3 dimensions, but has shape {}", input.shape().to_string()));
   }
   const Network net = check_parameters(check, input.shape().back(), input.dtype(), parameters, options);
+  check_lstm_scales(check, scales, net.layers);
   const std::int64_t states = net.layers * net.directions;
 
   if (input.dim() == 2) {  // one sequence without a batch dimension
@@ -380,7 +417,8 @@ LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Ten
     LstmOptions one = options;
     one.batch_first = false;
     const std::int64_t steps = input.shape()[0];
-    const LstmResult result = lstm(input.reshape({steps, 1, input.shape()[1]}), batched, parameters, one, lengths);
+    const LstmResult result =
+        lstm(input.reshape({steps, 1, input.shape()[1]}), batched, parameters, one, lengths, scales);
     return {result.output.reshape({steps, net.directions * net.output}), result.h_n.reshape({states, net.output}),
             result.c_n.reshape({states, net.hidden})};
   }
@@ -400,7 +438,7 @@ LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Ten
     }
     const LstmState sorted{reorder(state.h, packing.order), reorder(state.c, packing.order)};
     const Tensor data = gather_rows(input.reshape({steps * batch, width}), packing.pack);
-    const LstmResult result = run_layers(data, packing.batch_sizes, batch, sorted, parameters, net, options);
+    const LstmResult result = run_layers(data, packing.batch_sizes, batch, sorted, parameters, net, options, scales);
     return {gather_rows_or(result.output, packing.unpack, 0).reshape(output_shape), reorder(result.h_n, back),
             reorder(result.c_n, back)};
   }
@@ -408,7 +446,7 @@ LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Ten
   const Tensor by_step = options.batch_first ? transpose(input, 0, 1) : input;
   const PoolVector<std::int64_t> batch_sizes(batch == 0 ? 0 : static_cast<std::size_t>(steps), batch);
   const LstmResult result =
-      run_layers(by_step.reshape({steps * batch, width}), batch_sizes, batch, state, parameters, net, options);
+      run_layers(by_step.reshape({steps * batch, width}), batch_sizes, batch, state, parameters, net, options, scales);
   const Tensor output = result.output.reshape({steps, batch, net.directions * net.output});
   return {options.batch_first ? transpose(output, 0, 1) : output, result.h_n, result.c_n};
 }

@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "kernels/embedding.hpp"
+#include "ops/scales.hpp"
 #include "src/op_check.hpp"
 #include "src/row_sparse.hpp"
 #include "src/tensor_state.hpp"
@@ -37,13 +38,6 @@ inline void check_table(const OpCheck& check, const Tensor& weight) {
 inline void check_max_norm(const OpCheck& check, std::optional<double> max_norm, double norm_type) {
   if (max_norm && !(*max_norm > 0)) check.fail_value(fmt::format("max_norm must be above 0, but is {}", *max_norm));
   if (std::isnan(norm_type)) check.fail_value("norm_type must be a number, but is NaN");
-}
-
-inline void check_scales(const OpCheck& check, const Scales& scales) {
-  if (!std::isfinite(scales.out) || !std::isfinite(scales.grad_in) || !std::isfinite(scales.grad_weight)) {
-    check.fail_value(
-        fmt::format("scales must be finite, but are {}, {} and {}", scales.out, scales.grad_in, scales.grad_weight));
-  }
 }
 
 // Scales the rows that `index` holds down to max_norm, in place, if it is given. All must have been checked before.

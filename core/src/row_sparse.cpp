@@ -26,6 +26,7 @@ struct RowSparse::State {
   Tensor source;
   Tensor places, starts;
   Tensor factors, slots, winners;
+  double scale = 1;
   Tensor indices;
   Tensor values;  // undefined until somebody reads them
   std::once_flag summed;
@@ -39,6 +40,7 @@ struct RowSparse::State {
             .rows = into_table ? indices.data<std::int64_t>() : nullptr,
             .segments = indices.numel(),
             .accumulate = into_table,
+            .scale = scale,
             .factors = factors.defined() ? factors.state()->data : nullptr,
             .slots = slots.defined() ? slots.data<std::int32_t>() : nullptr,
             .winners = winners.defined() ? winners.data<std::int32_t>() : nullptr};
@@ -80,13 +82,13 @@ RowSparse RowSparse::of(const detail::LookupGradient& lookup) {
   state->dim = lookup.grad.shape().back();
   state->source = lookup.grad;
   state->winners = lookup.winners;
+  state->scale = lookup.scale;
   const std::int64_t places = lookup.index.numel();
   const DType dtype = lookup.grad.dtype();
   const auto factors_of = [dtype](const Tensor& tensor) {
     return tensor.defined() ? view(tensor) : View{.data = nullptr, .dtype = dtype, .size = 0};
   };
-  const bool has_factors =
-      lookup.weights.defined() || lookup.divisors.defined() || lookup.by_frequency || lookup.scale != 1;
+  const bool has_factors = lookup.weights.defined() || lookup.divisors.defined() || lookup.by_frequency;
   if (has_factors) state->factors = empty({places}, lookup.grad.options());
   if (lookup.winners.defined()) state->slots = empty({places}, {DType::int32, {}});
   if (has_factors || lookup.bag_starts.defined()) {
@@ -100,7 +102,6 @@ RowSparse RowSparse::of(const detail::LookupGradient& lookup) {
                     .weights = factors_of(lookup.weights),
                     .divisors = factors_of(lookup.divisors),
                     .by_frequency = lookup.by_frequency,
-                    .scale = lookup.scale,
                     .factors = factors_of(state->factors),
                     .slots = state->slots.defined() ? view(state->slots).as<std::int32_t>() : nullptr});
   }

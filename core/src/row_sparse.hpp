@@ -12,11 +12,11 @@ struct LookupGradient {
   std::int64_t rows = 0;      // of the table
   std::int64_t padding = -1;  // a row without a gradient
   bool by_frequency = false;  // divided by how many places the row has
-  double scale = 1;
-  Tensor bag_starts = {};  // int64 [bags + 1]; undefined: no bags
-  Tensor weights = {};     // of each place, of grad's type; undefined: all 1
-  Tensor divisors = {};    // of each bag, of grad's type: 0 gives 0; undefined: all 1
-  Tensor winners = {};     // int32 [bags, dim]: the place in the bag that alone has this column; undefined: all have
+  double scale = 1;           // of the sums of places
+  Tensor bag_starts = {};     // int64 [bags + 1]; undefined: no bags
+  Tensor weights = {};        // of each place, of grad's type; undefined: all 1
+  Tensor divisors = {};       // of each bag, of grad's type: 0 gives 0; undefined: all 1
+  Tensor winners = {};        // int32 [bags, dim]: the place in the bag that alone has this column; undefined: all have
 };
 
 [[nodiscard]] RowSparse rows_of(const LookupGradient& lookup);

@@ -13,8 +13,10 @@ Dropout::Dropout(const DropoutOptions& options) : p_(options.p) {
 
 Tensor Dropout::operator()(const Tensor& input) const {
   const LayerScope scope(layer_name());
-  return dropout(input, {.p = p_, .training = is_training()});
+  return dropout(input, {.p = p_, .training = is_training()}, scales());
 }
+
+Scales Dropout::scales() const { return {}; }
 
 PackedSequence Dropout::operator()(const PackedSequence& input) const {
   return input.with_values((*this)(input.values()));

@@ -41,8 +41,10 @@ Embedding Embedding::from_pretrained(const Tensor& embeddings, const FromPretrai
 
 Tensor Embedding::operator()(const Tensor& input) const {
   const LayerScope scope(layer_name());
-  return embedding(input, weight, options_);
+  return embedding(input, weight, options_, scales(input));
 }
+
+Scales Embedding::scales(const Tensor&) const { return {}; }
 
 PackedSequence Embedding::operator()(const PackedSequence& input) const {
   return input.with_values((*this)(input.values()));

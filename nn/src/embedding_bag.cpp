@@ -60,11 +60,14 @@ EmbeddingBag EmbeddingBag::from_pretrained(const Tensor& embeddings, const BagFr
 
 Tensor EmbeddingBag::operator()(const Tensor& input, const Tensor& offsets, const Tensor& per_sample_weights) const {
   const LayerScope scope(layer_name());
-  if (!per_sample_weights.defined()) return embedding_bag(input, weight, offsets, options_);
+  const Scales factors = scales(input, offsets, per_sample_weights);
+  if (!per_sample_weights.defined()) return embedding_bag(input, weight, offsets, options_, factors);
   embergrad::EmbeddingBagOptions options = options_;
   options.per_sample_weights = per_sample_weights;
-  return embedding_bag(input, weight, offsets, options);
+  return embedding_bag(input, weight, offsets, options, factors);
 }
+
+Scales EmbeddingBag::scales(const Tensor&, const Tensor&, const Tensor&) const { return {}; }
 
 void EmbeddingBag::reset_parameters(Generator& generator) { draw_table(weight, options_.padding_idx, generator); }
 

@@ -10,7 +10,11 @@
 
 namespace embergrad::nn {
 
-Linear::Linear(const LinearOptions& options, Generator& generator) {
+Linear::Linear(const LinearOptions& options, Generator& generator) : Linear(options, Undrawn{}) {
+  Linear::reset_parameters(generator);
+}
+
+Linear::Linear(const LinearOptions& options, Undrawn) {
   if (options.in_features < 0 || options.out_features < 0) {
     throw ValueError(fmt::format("Linear: in_features and out_features must not be negative, but are {} and {}",
                                  std::int64_t{options.in_features}, std::int64_t{options.out_features}));
@@ -21,14 +25,16 @@ Linear::Linear(const LinearOptions& options, Generator& generator) {
   const TensorOptions place{options.dtype, options.device};
   weight = empty({options.out_features, options.in_features}, place);
   if (options.bias) bias = empty({options.out_features}, place);
-  reset_parameters(generator);
-  set_requires_grad();
+  if (weight.defined()) weight.set_requires_grad();
+  if (bias.defined()) bias.set_requires_grad();
 }
 
 Tensor Linear::operator()(const Tensor& input) const {
   const LayerScope scope(layer_name());
-  return linear(input, weight, bias);
+  return linear(input, weight, bias, scales(input));
 }
+
+Scales Linear::scales(const Tensor&) const { return {}; }
 
 PackedSequence Linear::operator()(const PackedSequence& input) const {
   return input.with_values((*this)(input.values()));

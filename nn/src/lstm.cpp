@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <numeric>
 
 #include <embergrad/error.hpp>
 #include <embergrad/nn/init.hpp>
@@ -57,7 +58,11 @@ Tensor packed_state(const char* name, const Tensor& state, const Shape& shape, c
 
 }  // namespace
 
-LSTM::LSTM(const LSTMOptions& options, Generator& generator)
+LSTM::LSTM(const LSTMOptions& options, Generator& generator) : LSTM(options, Undrawn{}) {
+  LSTM::reset_parameters(generator);
+}
+
+LSTM::LSTM(const LSTMOptions& options, Undrawn)
     : input_size_(options.input_size),
       hidden_size_(options.hidden_size),
       proj_size_(options.proj_size),
@@ -83,9 +88,10 @@ LSTM::LSTM(const LSTMOptions& options, Generator& generator)
       if (proj_size_ > 0) add("weight_hr", layer, direction, {proj_size_, hidden_size_});
     }
   }
-  reset_parameters(generator);
-  set_requires_grad();
+  for (Tensor& weight : weights_) weight.set_requires_grad();
 }
+
+std::vector<LstmScales> LSTM::scales(std::int64_t) const { return {}; }
 
 LstmOptions LSTM::options_now() const {
   LstmOptions options = options_;
@@ -95,7 +101,9 @@ LstmOptions LSTM::options_now() const {
 
 LstmResult LSTM::operator()(const Tensor& input, const LstmState& state) const {
   const LayerScope scope(layer_name());
-  return lstm(input, state, weights_, options_now());
+  // What is wrong with the input is for the op to say.
+  const bool sequences = input.defined() && input.dim() > 0 && input.numel() > 0;
+  return lstm(input, state, weights_, options_now(), {}, scales(sequences ? input.numel() / input.size(-1) : 0));
 }
 
 LstmResult LSTM::operator()(const Tensor& input, const Lengths& lengths, const LstmState& state) const {
@@ -105,7 +113,9 @@ LstmResult LSTM::operator()(const Tensor& input, const Lengths& lengths, const L
     throw ValueError(fmt::format("lstm: lengths must hold one for each of {} sequences, but is empty",
                                  input.size(options_.batch_first ? 0 : 1)));
   }
-  return lstm(input, state, weights_, options_now(), lengths.values());
+  const std::span<const std::int64_t> each = lengths.values();
+  const std::int64_t steps = std::accumulate(each.begin(), each.end(), std::int64_t{0});
+  return lstm(input, state, weights_, options_now(), each, scales(steps));
 }
 
 PackedLstmResult LSTM::operator()(const PackedSequence& input, const LstmState& state) const {
@@ -114,7 +124,8 @@ PackedLstmResult LSTM::operator()(const PackedSequence& input, const LstmState& 
   const std::int64_t width = proj_size_ > 0 ? proj_size_ : hidden_size_;
   const LstmState packed{packed_state("h_0", state.h, {layers, input.batch(), width}, input),
                          packed_state("c_0", state.c, {layers, input.batch(), hidden_size_}, input)};
-  LstmResult result = lstm_packed(input.values(), input.batch_sizes(), input.batch(), packed, weights_, options_now());
+  LstmResult result = lstm_packed(input.values(), input.batch_sizes(), input.batch(), packed, weights_, options_now(),
+                                  scales(input.values().size(0)));
   if (!input.in_user_order()) {
     std::vector<std::int64_t> place(input.order().size());
     for (std::size_t k = 0; k < place.size(); ++k) {

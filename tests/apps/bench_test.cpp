@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(list_names_every_case) {
       "lstm_fwd/big_packed",   "lstm_fwdbwd/big",       "lstm_fwdbwd/big_packed",   "lstm_fwd/bi2",
       "lstm_fwd/bi2_packed",   "lstm_fwdbwd/bi2",       "lstm_fwdbwd/bi2_packed",   "lstm_fwd/b1",
       "lstm_fwdbwd/b1",        "tagger_tutorial/train", "tagger_tutorial/infer",    "tagger_train/packed",
-      "tagger_infer/packed"};
+      "tagger_infer/packed",   "bagclass_train/b32",    "bagclass_train/b1"};
   BOOST_TEST(lines_of(result.out) == expected, boost::test_tools::per_element());
 }
 
@@ -79,7 +79,7 @@ BOOST_AUTO_TEST_CASE(senseless_options_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(workloads_that_read_the_treebank_ask_for_it) {
-  for (const std::string workload : {"tagger_train", "tagger_infer/packed", "all", "'tagger_*'"}) {
+  for (const std::string workload : {"tagger_train", "tagger_infer/packed", "bagclass_train/b1", "all", "'tagger_*'"}) {
     const Result missing = run("--workload " + workload);
     BOOST_TEST(missing.status == 2, workload);
     for (const char* part : {"--ewt", "train.conllu", "dev.conllu"}) BOOST_TEST(says(missing.err, part), missing.err);
@@ -112,6 +112,28 @@ BOOST_AUTO_TEST_CASE(a_family_and_a_pattern_select_their_cases) {
   for (const char* name : {"tagger_infer", "op_overhead", "tutorial/train"}) BOOST_TEST(!says(result.json, name));
   BOOST_TEST(!says(result.json, "\"changed\": false"), result.json);
   for (const char* key : {"tokens_per_s", "tokens", "vocab", "tags"}) BOOST_TEST(says(result.json, key));
+}
+
+BOOST_AUTO_TEST_CASE(the_bag_classifier_learns_genres) {
+  // The sample has one genre; a third of its sentences get another.
+  const TemporaryDirectory place;
+  std::string train = read_bytes(sample + "/train.conllu");
+  const std::string id = "# sent_id = ";
+  for (auto at = train.find(id); at != std::string::npos; at = train.find(id, at + id.size())) {
+    if (train.find("-train-1", at) < train.find('\n', at)) train.insert(at + id.size(), "other-");
+  }
+  embergrad::test::write_bytes(place / "train.conllu", train);
+  embergrad::test::write_bytes(place / "dev.conllu", "");
+  const Result result =
+      run("--workload bagclass_train --repeat 1 --json results.json --ewt '" + place.path().string() + "'");
+  BOOST_TEST(result.status == 0, result.err);
+  for (const char* part : {"bagclass_train/b32", "bagclass_train/b1", "words_per_s", "vocab"}) {
+    BOOST_TEST(says(result.json, part), part);
+  }
+  BOOST_TEST(!says(result.json, "\"changed\": false"), result.json);
+
+  embergrad::test::write_bytes(place / "train.conllu", train.substr(train.find('\n') + 1));  // a sent_id is missing
+  BOOST_TEST(run("--workload bagclass_train --repeat 1 --ewt '" + place.path().string() + "'").status == 1);
 }
 
 BOOST_AUTO_TEST_CASE(a_case_that_fails_is_told) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -15,6 +16,8 @@ using embergrad::DTypeError;
 using embergrad::ShapeError;
 using embergrad::tensor;
 using embergrad::ValueError;
+using embergrad::text::ClassificationReport;
+using embergrad::text::Confusion;
 using embergrad::text::LabelledSpan;
 using embergrad::text::roc_auc;
 using embergrad::text::RocAuc;
@@ -239,6 +242,41 @@ BOOST_AUTO_TEST_CASE(auc_refuses_what_has_none) {
   BOOST_CHECK_THROW(auc.add(std::nan(""), true), ValueError);
   BOOST_TEST(auc.size() == 2);
   BOOST_TEST(auc.value() == 1.0);
+}
+
+BOOST_AUTO_TEST_CASE(classes_of_texts) {
+  ClassificationReport report;
+  BOOST_TEST(report.accuracy() == 0.0);
+  BOOST_TEST(report.macro_f1() == 0.0);
+  BOOST_TEST(printed(report) == "accuracy n/a  macro F1 0.0000  (0 of 0 texts)\n");
+
+  // By hand: a 3 gold, 2 right, 3 given; b 2 gold, 1 right, 2 given; c 1 gold, never given; d given once.
+  for (const auto& [gold, predicted] : std::vector<std::pair<std::string, std::string>>{
+           {"a", "a"}, {"a", "a"}, {"a", "b"}, {"b", "b"}, {"b", "d"}, {"c", "a"}}) {
+    report.add(gold, predicted);
+  }
+  BOOST_TEST(report.size() == 6);
+  BOOST_TEST(report.correct() == 3);
+  BOOST_TEST(report.accuracy() == 0.5);
+  BOOST_TEST(report.macro_f1() == (2.0 / 3 + 0.5 + 0 + 0) / 4);
+  for (int i = 0; i < 2; ++i) report.add("c", "b");
+  const std::vector<Confusion> expected = {{"c", "b", 2}, {"a", "b", 1}, {"b", "d", 1}};
+  BOOST_TEST((report.confusions(3) == expected));
+  BOOST_TEST(report.confusions(10).size() == 4U);
+  BOOST_TEST(printed(report) ==
+             "accuracy 0.3750  macro F1 0.2500  (3 of 8 texts)\n"
+             "\n"
+             "class     support  predicted  correct  precision  recall      f1\n"
+             "a               3          3        2     0.6667  0.6667  0.6667\n"
+             "c               3          0        0        n/a  0.0000  0.0000\n"
+             "b               2          4        1     0.2500  0.5000  0.3333\n"
+             "d               0          1        0     0.0000     n/a  0.0000\n"
+             "\n"
+             "most often mixed up\n"
+             "       2  c taken for b\n"
+             "       1  a taken for b\n"
+             "       1  b taken for d\n"
+             "       1  c taken for a\n");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,4 +1,4 @@
-// Running the program embergrad-tagger as a user does.
+// Running a program as a user does: embergrad-tagger, unless another one is named.
 #pragma once
 
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/temporary_directory.hpp"
@@ -45,10 +46,12 @@ inline std::vector<std::string> lines_of(const std::string& text) {
 // A directory of the test's own, in which the program runs.
 class Place : public TemporaryDirectory {
  public:
-  // `embergrad-tagger ARGUMENTS`, arguments as the shell takes them. `input`: a file.
+  explicit Place(std::string program = EMBERGRAD_TAGGER) : program_(std::move(program)) {}
+
+  // `PROGRAM ARGUMENTS`, arguments as the shell takes them. `input`: a file.
   [[nodiscard]] Result run(const std::string& arguments, const std::string& input = "/dev/null") const {
     const TemporaryDirectory said;
-    const std::string command = "cd '" + path().string() + "' && '" EMBERGRAD_TAGGER "' " + arguments + " <'" + input +
+    const std::string command = "cd '" + path().string() + "' && '" + program_ + "' " + arguments + " <'" + input +
                                 "' >'" + said / "out" + "' 2>'" + said / "err" + "'";
     const int status = std::system(command.c_str());
     BOOST_TEST_REQUIRE(WIFEXITED(status), arguments);
@@ -63,13 +66,17 @@ class Place : public TemporaryDirectory {
   }
 
   [[nodiscard]] bool is_empty() const { return std::filesystem::is_empty(path()); }
+  [[nodiscard]] const std::string& program() const { return program_; }
+
+ private:
+  std::string program_;
 };
 
 // A running program whose output goes to files.
 class Running {
  public:
   Running(const Place& place, const std::vector<std::string>& arguments) {
-    std::vector<std::string> words = {EMBERGRAD_TAGGER};
+    std::vector<std::string> words = {place.program()};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     argv.reserve(words.size() + 1);

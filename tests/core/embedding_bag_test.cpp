@@ -1,6 +1,11 @@
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -12,6 +17,8 @@
 #include <embergrad/error.hpp>
 #include <embergrad/ops.hpp>
 
+#include "kernels/update.hpp"
+#include "src/tensor_state.hpp"
 #include "support/check.hpp"
 
 namespace eg = embergrad;
@@ -24,7 +31,7 @@ using namespace eg::test;
 namespace {
 
 constexpr std::int64_t rows = 7;
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 
 const char* name_of_mode(BagMode mode) { return mode == BagMode::sum ? "sum" : mode == BagMode::mean ? "mean" : "max"; }
 
@@ -219,9 +226,9 @@ BOOST_AUTO_TEST_CASE(a_bag_is_a_lookup_that_is_reduced) {
     const Tensor table = draw.uniform({rows, 20}, dtype);
     const Tensor looked_up = eg::embedding(input, table);
     const auto bag = [&](BagMode mode) { return eg::embedding_bag(input, table, {}, {.mode = mode}); };
-    BOOST_TEST(close_to("sum", bag(BagMode::sum), eg::sum(looked_up, 1)));
-    BOOST_TEST(close_to("mean", bag(BagMode::mean), eg::mean(looked_up, 1)));
-    BOOST_TEST(same_bits("max", bag(BagMode::max), eg::amax(looked_up, 1)));
+    BOOST_TEST(close_to("sum", bag(BagMode::sum), eg::sum(looked_up, {1})));
+    BOOST_TEST(close_to("mean", bag(BagMode::mean), eg::mean(looked_up, {1})));
+    BOOST_TEST(same_bits("max", bag(BagMode::max), eg::amax(looked_up, {1})));
   });
 }
 
@@ -309,16 +316,16 @@ BOOST_AUTO_TEST_CASE(a_weighted_mean_with_weights_that_cancel_is_zero) {
 
 BOOST_AUTO_TEST_CASE(the_largest_may_be_nan_infinite_or_one_of_equals) {
   const double inf = std::numeric_limits<double>::infinity();
-  const Tensor table = eg::tensor({{nan, -inf, 1.0}, {2.0, -inf, 1.0}, {3.0, -inf, 0.0}}).set_requires_grad();
+  const Tensor table = eg::tensor({{no_number, -inf, 1.0}, {2.0, -inf, 1.0}, {3.0, -inf, 0.0}}).set_requires_grad();
   const Tensor out = eg::embedding_bag(eg::tensor({{2, 0, 1}, {1, 1, 0}}), table, {}, {.mode = BagMode::max});
-  BOOST_TEST(same_bits("output", out.detach(), eg::tensor({{nan, -inf, 1.0}, {nan, -inf, 1.0}})));
+  BOOST_TEST(same_bits("output", out.detach(), eg::tensor({{no_number, -inf, 1.0}, {no_number, -inf, 1.0}})));
   out.backward(eg::tensor({{1.0, 2.0, 4.0}, {8.0, 16.0, 32.0}}));
   BOOST_TEST(same_bits("gradient", grad_of(table), eg::tensor({{9.0, 0.0, 4.0}, {0.0, 16.0, 32.0}, {0.0, 2.0, 0.0}})));
 }
 
 BOOST_AUTO_TEST_CASE(padding_is_out_of_sight) {
-  const Tensor table = eg::tensor({{1.0}, {nan}, {5.0}}).set_requires_grad();
-  const Tensor weights = eg::tensor({{1.0, nan, 3.0}}).set_requires_grad();
+  const Tensor table = eg::tensor({{1.0}, {no_number}, {5.0}}).set_requires_grad();
+  const Tensor weights = eg::tensor({{1.0, no_number, 3.0}}).set_requires_grad();
   const EmbeddingBagOptions options{.mode = BagMode::mean, .per_sample_weights = weights, .padding_idx = 1};
   const Tensor out = eg::embedding_bag(eg::tensor({{0, 1, 2}}), table, {}, options);
   BOOST_TEST(same_bits("output", out.detach(), eg::tensor({{4.0}})));
@@ -478,16 +485,16 @@ BOOST_AUTO_TEST_CASE(what_is_refused_changes_nothing) {
         return bag(input, eg::tensor({0}), {.per_sample_weights = eg::ones({8}, {DType::float64, {}})});
       },
       {"per_sample_weights is float64, but weight is float32"}));
-  BOOST_TEST(refuses<ValueError>([&] { return bag(input, eg::tensor({0}), {.norm_type = nan}); }, {"norm_type"}));
-  for (const double max_norm : {0.0, -1.0, nan}) {
+  BOOST_TEST(refuses<ValueError>([&] { return bag(input, eg::tensor({0}), {.norm_type = no_number}); }, {"norm_type"}));
+  for (const double max_norm : {0.0, -1.0, no_number}) {
     BOOST_TEST(refuses<ValueError>(
         [&] { return eg::embedding_bag(input, table, eg::tensor({0}), {.max_norm = max_norm}); }, {"max_norm"}));
   }
   BOOST_TEST(refuses<DTypeError>([&] { return eg::embedding_bag(input, input, eg::tensor({0})); },
                                  {"weight must be floating"}));
   BOOST_TEST(refuses<ShapeError>([&] { return eg::embedding_bag(input, eg::ones({3}), eg::tensor({0})); }, {"weight"}));
-  BOOST_TEST(refuses<ValueError>([&] { return eg::embedding_bag(input, table, eg::tensor({0}), {}, {.out = nan}); },
-                                 {"scales"}));
+  BOOST_TEST(refuses<ValueError>(
+      [&] { return eg::embedding_bag(input, table, eg::tensor({0}), {}, {.out = no_number}); }, {"scales"}));
   BOOST_TEST(same_bits("table", table, before));
 }
 
@@ -505,6 +512,58 @@ BOOST_AUTO_TEST_CASE(what_backward_needs_must_not_change) {
         return out.backward(eg::ones({1, 2})), 0;
       },
       {"embedding_bag", "changed in place"}));
+}
+
+// A table of which only the pages that hold the rows looked up may be read or written: a pass over the rest would end
+// the program.
+class GuardedTable {
+ public:
+  GuardedTable(std::int64_t table_rows, std::int64_t dim, DType dtype, const std::vector<std::int64_t>& used) {
+    const std::size_t row_bytes = static_cast<std::size_t>(dim) * eg::item_size(dtype);
+    const std::size_t bytes = static_cast<std::size_t>(table_rows) * row_bytes;
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    BOOST_REQUIRE(page % row_bytes == 0);
+    void* memory = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    BOOST_REQUIRE(memory != MAP_FAILED);
+    for (const std::int64_t row : used) {
+      char* at = static_cast<char*>(memory) + static_cast<std::size_t>(row) * row_bytes / page * page;
+      BOOST_REQUIRE(mprotect(at, page, PROT_READ | PROT_WRITE) == 0);
+    }
+    const std::shared_ptr<void> owner(memory, [bytes](void* data) { munmap(data, bytes); });
+    table = eg::detail::borrow(memory, dtype, {table_rows, dim}, owner).set_requires_grad();
+  }
+  Tensor table;
+};
+
+// 2^31 elements and more in the second table.
+BOOST_AUTO_TEST_CASE(only_rows_that_are_looked_up_are_touched_in_tables_of_any_size) {
+  for (const std::int64_t table_rows : {std::int64_t{100'000}, (std::int64_t{1} << 27) + 4096}) {
+    for (const DType dtype : {DType::float32, DType::bfloat16}) {
+      const std::vector<std::int64_t> used = {3, table_rows / 2, table_rows - 1};
+      const Tensor input = eg::tensor({used[2], used[0], used[2], used[1]}, {DType::int64, {}});
+      for (const BagMode mode : {BagMode::sum, BagMode::mean, BagMode::max}) {
+        const GuardedTable guarded(table_rows, 16, dtype, used);
+        const Tensor& table = guarded.table;
+        const Tensor out =
+            eg::embedding_bag(input, table, eg::tensor({0, 2}),
+                              {.max_norm = 1.0, .scale_grad_by_freq = true, .mode = mode, .sparse = true});
+        out.backward(eg::ones({2, 16}));
+        eg::embedding(input, table, {.padding_idx = 5, .sparse = true}).backward(eg::ones({4, 16}));
+        const eg::RowSparse& grad = table.grad().rows();
+        BOOST_TEST(grad.indices().to_vector<std::int64_t>() == used, boost::test_tools::per_element());
+        BOOST_TEST(eg::detail::frozen_rows(table).empty());
+        eg::launch(table.device(),
+                   eg::SgdStep{.coefficients = {.lr = 1, .momentum = 0, .fresh = 1, .weight_decay = 0, .sign = 1},
+                               .nesterov = false,
+                               .param = eg::detail::view(table),
+                               .grad = eg::detail::view(grad.values()),
+                               .momentum = {},
+                               .rows = {.rows = grad.indices().data<std::int64_t>(), .count = 3, .dim = 16}});
+        const Tensor moved = eg::no_grad([&] { return eg::embedding(eg::tensor(used), table); });
+        BOOST_TEST(equal_to("moved", moved, -grad.values().to(dtype).to(DType::float32)));
+      }
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(what_the_documentation_prints) {

@@ -399,12 +399,13 @@ BOOST_AUTO_TEST_CASE(gemm) {
         const std::vector<T> a = draw_numbers<T>(draw, m * k);
         const std::vector<T> b = draw_numbers<T>(draw, k * n);
         const std::vector<T> c = draw_numbers<T>(draw, m * (n + 2));
-        for (unsigned bits = 0; bits < 8; ++bits) {
-          const bool ta = (bits & 1U) != 0, tb = (bits & 2U) != 0, add = (bits & 4U) != 0;
+        for (unsigned bits = 0; bits < 16; ++bits) {
+          const bool ta = (bits & 1U) != 0, tb = (bits & 2U) != 0;
+          const T alpha = bits < 8 ? T(1) : T(0.75), beta = std::array{T(0), T(1), T(0), T(-0.5)}[bits / 4];
           const auto product = [&](const SimdTable& table) {
             std::vector<T> out = c;
-            table.template loops<T>().gemm(m, n, k, a.data(), ta ? m : k, ta, b.data(), tb ? k : n, tb, out.data(),
-                                           n + 2, add);
+            table.template loops<T>().gemm(m, n, k, a.data(), ta ? m : k, ta, b.data(), tb ? k : n, tb, alpha, beta,
+                                           out.data(), n + 2);
             return out;
           };
           same_for_all_tables(fmt::format("gemm {}, {} by {} by {}", bits, m, n, k), product);
@@ -414,9 +415,10 @@ BOOST_AUTO_TEST_CASE(gemm) {
               const auto at = static_cast<std::size_t>(i * (n + 2) + j);
               double expected = static_cast<double>(c[at]);
               if (j < n) {
-                if (!add) expected = 0;
+                expected *= static_cast<double>(beta);
                 for (std::int64_t p = 0; p < k; ++p) {
-                  expected += static_cast<double>(a[static_cast<std::size_t>(ta ? p * m + i : i * k + p)]) *
+                  expected += static_cast<double>(alpha) *
+                              static_cast<double>(a[static_cast<std::size_t>(ta ? p * m + i : i * k + p)]) *
                               static_cast<double>(b[static_cast<std::size_t>(tb ? j * k + p : p * n + j)]);
                 }
               }

@@ -1,6 +1,7 @@
 // The arguments that cuBLAS gets, given to a plain column-major product.
 #include "cuda/matmul.hpp"
 
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <vector>
 
@@ -11,7 +12,7 @@ using eg::test::Draw;
 
 namespace {
 
-// C = op(A) op(B) + beta C as the BLAS standard has it.
+// C = alpha op(A) op(B) + beta C as the BLAS standard has it.
 void blas(const eg::cuda::ColumnMajorGemm& g) {
   const auto* a = static_cast<const double*>(g.a);
   const auto* b = static_cast<const double*>(g.b);
@@ -21,12 +22,12 @@ void blas(const eg::cuda::ColumnMajorGemm& g) {
   BOOST_REQUIRE(g.ldc >= g.m);
   for (std::int64_t j = 0; j < g.n; ++j) {
     for (std::int64_t i = 0; i < g.m; ++i) {
-      double sum = g.beta == 0 ? 0 : g.beta * c[i + j * g.ldc];
+      double sum = 0;
       for (std::int64_t p = 0; p < g.k; ++p) {
         sum += (g.transpose_a ? a[p + i * g.lda] : a[i + p * g.lda]) *
                (g.transpose_b ? b[j + p * g.ldb] : b[p + j * g.ldb]);
       }
-      c[i + j * g.ldc] = sum;
+      c[i + j * g.ldc] = g.alpha * sum + (g.beta == 0 ? 0 : g.beta * c[i + j * g.ldc]);
     }
   }
 }
@@ -47,8 +48,9 @@ BOOST_AUTO_TEST_CASE(rows_and_columns) {
     std::int64_t m, n, k;
   };
   for (const Sizes s : {Sizes{1, 1, 1}, {2, 3, 4}, {5, 1, 7}, {1, 6, 2}, {8, 8, 8}, {13, 4, 1}}) {
-    for (unsigned bits = 0; bits < 8; ++bits) {
-      const bool ta = (bits & 1U) != 0, tb = (bits & 2U) != 0, add = (bits & 4U) != 0;
+    for (unsigned bits = 0; bits < 24; ++bits) {
+      const bool ta = (bits & 1U) != 0, tb = (bits & 2U) != 0;
+      const double beta = std::array{0.0, 1.0, -3.0, 0.0, 1.0, -3.0}[bits / 4];
       const std::int64_t lda = (ta ? s.m : s.k) + 2, ldb = (tb ? s.k : s.n) + 1, ldc = s.n + 3;
       const auto a = whole_numbers(draw, (ta ? s.k : s.m) * lda);
       const auto b = whole_numbers(draw, (tb ? s.n : s.k) * ldb);
@@ -66,7 +68,8 @@ BOOST_AUTO_TEST_CASE(rows_and_columns) {
                     .transpose_b = tb,
                     .c = by_cpu.data(),
                     .ldc = ldc,
-                    .beta = add ? 1.0 : 0.0};
+                    .alpha = bits < 12 ? 1.0 : 2.0,
+                    .beta = beta};
       run(eg::OnCpu{}, gemm);
       gemm.c = by_blas.data();
       blas(eg::cuda::column_major(gemm));

@@ -92,7 +92,7 @@ BOOST_AUTO_TEST_CASE(a_table_can_be_shared_with_an_output_layer) {
   const Tensor logits = output(embedding(eg::tensor({1, 1, 2})));
   eg::sum(logits).backward();
   BOOST_TEST(!output.weight.grad().is_sparse());  // the product's gradient is dense
-  const Tensor column = eg::sum(output.weight.detach(), 0);
+  const Tensor column = eg::sum(output.weight.detach(), {0});
   const Tensor rows = output.weight.detach()[1] * 2 + output.weight.detach()[2];
   for (int row = 0; row < 5; ++row) {
     const double looked_up = row == 1 ? 2 : row == 2 ? 1 : 0;

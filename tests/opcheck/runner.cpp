@@ -22,6 +22,7 @@
 
 #include <embergrad/autograd.hpp>
 #include <embergrad/error.hpp>
+#include <embergrad/nn/unit_scaling.hpp>
 #include <embergrad/ops.hpp>
 #include <embergrad/optim/adagrad.hpp>
 #include <embergrad/optim/adam.hpp>
@@ -207,6 +208,53 @@ Reduction reduction_of(const Case& c) {
   c.args.refuse("reduction", "none, mean or sum");
 }
 
+// --- unit scaling: as the functions of the Python library of that name, which refuses some values --------------------
+
+namespace us = nn::unit_scaling;
+
+Outputs run_unit_embedding(const Case& c) {
+  EmbeddingOptions options;
+  options.padding_idx = c.args.find<std::int64_t>("padding_idx");
+  options.max_norm = c.args.find<double>("max_norm");
+  options.norm_type = c.args.get("norm_type", options.norm_type);
+  options.scale_grad_by_freq = c.args.get("scale_grad_by_freq", false);
+  options.sparse = c.args.get("sparse", false);
+  const Tensor& weight = c.get("weight");
+  Outputs outputs = one(us::embedding(c.get("input"), weight, options));
+  if (options.max_norm) outputs.emplace_back("mutated.weight", weight);
+  return outputs;
+}
+
+// Here null is a value: no constraint.
+us::Constraint constraint_of(const Case& c, us::Constraint otherwise) {
+  if (!c.args.values().contains("constraint")) return otherwise;
+  return us::constraint_from_name(c.args.get<std::string>("constraint", ""));
+}
+
+Outputs run_unit_linear(const Case& c) {
+  us::LinearScaling scaling;
+  scaling.constraint = constraint_of(c, scaling.constraint);
+  if (const auto power = c.args.find<std::vector<double>>("scale_power")) {
+    if (power->size() != scaling.scale_power.size()) c.args.refuse("scale_power", "three numbers");
+    std::copy(power->begin(), power->end(), scaling.scale_power.begin());
+  }
+  return one(us::linear(c.get("input"), c.get("weight"), c.find("bias"), scaling));
+}
+
+Outputs run_unit_linear_readout(const Case& c) {
+  return one(
+      us::linear_readout(c.get("input"), c.get("weight"), c.find("bias"), constraint_of(c, us::Constraint::none)));
+}
+
+Outputs run_unit_dropout(const Case& c) {
+  DropoutOptions options;
+  options.p = c.args.get("p", options.p);
+  options.training = c.args.get("training", options.training);
+  if (c.args.get("inplace", false)) c.args.refuse("inplace", "false");
+  if (options.training && options.p > 0 && options.p < 1) throw Unsupported("unit_scaling.dropout: random numbers");
+  return one(us::dropout(c.get("input"), options));
+}
+
 Outputs run_nll_loss(const Case& c) {
   NllLossOptions options;
   options.weight = c.find("weight");
@@ -222,6 +270,19 @@ Outputs run_cross_entropy(const Case& c) {
   options.reduction = reduction_of(c);
   options.label_smoothing = c.args.get("label_smoothing", options.label_smoothing);
   return one(cross_entropy(c.get("input"), c.get("target"), options));
+}
+
+Outputs run_unit_cross_entropy(const Case& c) {
+  us::CrossEntropyOptions options;
+  if (c.find("weight").defined()) throw ValueError("unit_scaling.cross_entropy: weight must not be given");
+  for (const char* name : {"size_average", "reduce"}) {
+    if (c.args.has(name)) c.args.refuse(name, "null");
+  }
+  if (c.args.get("label_smoothing", 0.0) != 0) c.args.refuse("label_smoothing", "0");
+  options.ignore_index = c.args.get("ignore_index", options.ignore_index);
+  options.reduction = reduction_of(c);
+  options.mult = c.args.get("mult", options.mult);
+  return one(us::cross_entropy(c.get("input"), c.get("target"), options));
 }
 
 Outputs run_binary_cross_entropy(const Case& c) {
@@ -817,6 +878,17 @@ const std::map<std::string, Op, std::less<>>& ops() {
        {{"input", "h_0", "c_0", "lengths", "weight_*", "bias_*"},
         {"hidden_size", "num_layers", "bias", "batch_first", "bidirectional", "proj_size", "enforce_sorted"},
         run_lstm}},
+      {"unit_scaling.embedding",
+       {{"input", "weight"},
+        {"padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"},
+        run_unit_embedding}},
+      {"unit_scaling.linear", {{"input", "weight", "bias"}, {"constraint", "scale_power"}, run_unit_linear}},
+      {"unit_scaling.linear_readout", {{"input", "weight", "bias"}, {"constraint"}, run_unit_linear_readout}},
+      {"unit_scaling.cross_entropy",
+       {{"input", "target", "weight"},
+        {"ignore_index", "reduction", "mult", "size_average", "reduce", "label_smoothing"},
+        run_unit_cross_entropy}},
+      {"unit_scaling.dropout", {{"input"}, {"p", "training", "inplace"}, run_unit_dropout}},
       {"optimizer",
        {{"param.*", "grad.*"},
         {"optimizer", "options", "updates", "steps", "lr", "options_at", "read_at", "save_load_at", "frozen_rows"},

@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -213,7 +214,7 @@ BOOST_AUTO_TEST_CASE(groups_have_their_own_options) {
 BOOST_AUTO_TEST_CASE(a_step_that_is_refused_changes_nothing) {
   Tensor a = leaf(eg::ones({2}));
   Tensor b = leaf(eg::ones({4, 2}));
-  for (const Maker& make : makers()) {
+  for (const Maker& make : std::span(makers()).subspan(1)) {  // SGD without momentum takes sparse gradients
     const auto optimizer = make({a, b});
     eg::no_grad([&] { a.fill(1); });
     a.set_grad(eg::ones({2}));
@@ -278,7 +279,6 @@ BOOST_AUTO_TEST_CASE(parameters_are_checked) {
   BOOST_CHECK_EXCEPTION(SGD({p, p * 2}), eg::ValueError, says({"parameter 1 of group 0", "leaf"}));
   BOOST_CHECK_EXCEPTION(SGD({p, Tensor()}), eg::ValueError, says({"parameter 1", "undefined"}));
   BOOST_CHECK_EXCEPTION(SGD({eg::tensor({1})}), eg::DTypeError, says({"parameter 0", "int64"}));
-  BOOST_CHECK_EXCEPTION(SGD({eg::ones({1}, {eg::DType::bfloat16, {}})}), eg::DTypeError, says({"bfloat16"}));
 }
 
 BOOST_AUTO_TEST_CASE(amsgrad_and_momentum_can_be_switched_on_later) {

@@ -1,85 +1,32 @@
 #include <embergrad/text/lines.hpp>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <embergrad/error.hpp>
 #include <istream>
-#include <system_error>
 #include <utility>
 
+#include "input.hpp"
 #include "utf8.hpp"
 
 namespace embergrad::text {
 namespace {
 
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-
-[[noreturn]] void refuse_io(const std::string& path, const char* what, int error) {
-  throw IoError(fmt::format("{}: {}: {}", path, what, std::generic_category().message(error)));
-}
-
-/// Closes the descriptor on every way out.
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int number() const { return number_; }
-
- private:
-  int number_;
-};
-
 unsigned char byte_at(std::string_view text, std::size_t i) { return static_cast<unsigned char>(text[i]); }
-
-/// Where the first byte stands that is not UTF-8, `text.size()` if there is none.
-std::size_t first_fault(std::string_view text) {
-  std::size_t i = 0;
-  while (i < text.size()) {
-    // Most text is ASCII: eight bytes at a time.
-    uint64_t block = 0;
-    if (text.size() - i >= sizeof block) {
-      std::memcpy(&block, text.data() + i, sizeof block);
-      if ((block & 0x8080808080808080U) == 0) {
-        i += sizeof block;
-        continue;
-      }
-    }
-    const std::size_t length = character_length(text, i);
-    if (length == 0) return i;
-    i += length;
-  }
-  return text.size();
-}
 
 }  // namespace
 
 std::string read_file(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.number() < 0) refuse_io(path, "can't be opened", errno);
-  struct stat status = {};
-  if (::fstat(file.number(), &status) != 0) refuse_io(path, "can't be read", errno);
-
-  // The size is only a hint: pipes and /proc say 0, and a file may grow while it is read.
+  Input file(path);
   std::string bytes;
   std::size_t used = 0;
-  bytes.resize(static_cast<std::size_t>(status.st_size) + 1);
+  bytes.resize(file.size_hint() + 1);
   while (true) {
     if (used == bytes.size()) bytes.resize(2 * bytes.size() + 65536);
-    const ssize_t got = ::read(file.number(), bytes.data() + used, bytes.size() - used);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) refuse_io(path, "can't be read", errno);
+    const std::size_t got = file.read(bytes.data() + used, bytes.size() - used);
     if (got == 0) break;
-    used += static_cast<std::size_t>(got);
+    used += got;
   }
   bytes.resize(used);
   return bytes;

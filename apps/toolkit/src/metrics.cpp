@@ -22,8 +22,14 @@ std::string shown(int64_t part, int64_t whole) {
   return whole == 0 ? std::string("n/a") : fmt::format("{:.4f}", ratio(part, whole));
 }
 
-/// An empty line and the scores, if there are any.
-void append_table(std::string& text, const char* what, const std::vector<TagScore>& scores) {
+double mean_f1(const std::vector<TagScore>& scores) {
+  double sum = 0;
+  for (const TagScore& one : scores) sum += one.f1();
+  return scores.empty() ? 0.0 : sum / static_cast<double>(scores.size());
+}
+
+/// An empty line and the scores, if there are any. `gold`: the name of that column.
+void append_table(std::string& text, const char* what, const char* gold, const std::vector<TagScore>& scores) {
   if (scores.empty()) return;
   std::size_t width = 8;
   for (const TagScore& one : scores) width = std::max(width, printable(one.tag).size());
@@ -32,7 +38,7 @@ void append_table(std::string& text, const char* what, const std::vector<TagScor
     fmt::format_to(std::back_inserter(text), "{:>9}{:>11}{:>9}{:>11}{:>8}{:>8}\n", cells...);
   };
   text += '\n';
-  row(what, "gold", "predicted", "correct", "precision", "recall", "f1");
+  row(what, gold, "predicted", "correct", "precision", "recall", "f1");
   for (const TagScore& one : scores) {
     row(printable(one.tag), one.gold, one.predicted, one.correct, shown(one.correct, one.predicted),
         shown(one.correct, one.gold), shown(2 * one.correct, one.gold + one.predicted));
@@ -102,7 +108,7 @@ void TaggingReport::print(std::ostream& out) const {
   fmt::format_to(end, "accuracy {}  ({} of {} words)\n", shown(correct_, words_), correct_, words_);
   fmt::format_to(end, "unknown words {}  ({} of {} words)\n", shown(unknown_correct_, unknown_words_), unknown_correct_,
                  unknown_words_);
-  append_table(text, "tag", scores());
+  append_table(text, "tag", "gold", scores());
   out << text;
 }
 
@@ -158,23 +164,65 @@ void SpanReport::add(std::span<const std::string> gold, std::span<const std::str
   add(gold_views, predicted_views);
 }
 
-double SpanReport::macro_f1() const {
-  const std::vector<TagScore> all = scores();
-  double sum = 0;
-  for (const TagScore& one : all) sum += one.f1();
-  return all.empty() ? 0.0 : sum / static_cast<double>(all.size());
-}
+double SpanReport::macro_f1() const { return mean_f1(scores()); }
 
 void SpanReport::print(std::ostream& out) const {
   std::string text = fmt::format(
       "spans  precision {}  recall {}  f1 {}  ({} right of {} predicted, {} in the gold data)\n",
       shown(total_.correct, total_.predicted), shown(total_.correct, total_.gold),
       shown(2 * total_.correct, total_.gold + total_.predicted), total_.correct, total_.predicted, total_.gold);
-  append_table(text, "type", scores());
+  append_table(text, "type", "gold", scores());
   out << text;
 }
 
 std::ostream& operator<<(std::ostream& out, const SpanReport& report) {
+  report.print(out);
+  return out;
+}
+
+void ClassificationReport::add(std::string_view gold, std::string_view predicted) {
+  ++scores_.of(gold).gold;
+  TagScore& given = scores_.of(predicted);
+  ++given.predicted;
+  ++size_;
+  if (gold == predicted) {
+    ++given.correct;
+    ++correct_;
+  } else {
+    ++confusions_[{std::string(gold), std::string(predicted)}];
+  }
+}
+
+double ClassificationReport::accuracy() const { return ratio(correct_, size_); }
+
+double ClassificationReport::macro_f1() const { return mean_f1(scores()); }
+
+std::vector<Confusion> ClassificationReport::confusions(std::size_t most) const {
+  std::vector<Confusion> sorted;
+  sorted.reserve(confusions_.size());
+  for (const auto& [pair, count] : confusions_) {
+    sorted.push_back({.gold = pair.first, .predicted = pair.second, .count = count});
+  }
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const Confusion& a, const Confusion& b) { return a.count > b.count; });
+  sorted.resize(std::min(most, sorted.size()));
+  return sorted;
+}
+
+void ClassificationReport::print(std::ostream& out) const {
+  constexpr std::size_t most_confusions = 10;
+  std::string text = fmt::format("accuracy {}  macro F1 {:.4f}  ({} of {} texts)\n", shown(correct_, size_), macro_f1(),
+                                 correct_, size_);
+  append_table(text, "class", "support", scores());
+  if (!confusions_.empty()) text += "\nmost often mixed up\n";
+  for (const Confusion& one : confusions(most_confusions)) {
+    fmt::format_to(std::back_inserter(text), "{:>8}  {} taken for {}\n", one.count, printable(one.gold),
+                   printable(one.predicted));
+  }
+  out << text;
+}
+
+std::ostream& operator<<(std::ostream& out, const ClassificationReport& report) {
   report.print(out);
   return out;
 }

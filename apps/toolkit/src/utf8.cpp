@@ -1,5 +1,8 @@
 #include "utf8.hpp"
 
+#include <cstdint>
+#include <cstring>
+
 namespace embergrad::text {
 
 // The table of well-formed sequences of the Unicode standard, chapter 3: the second byte's range is what shuts out
@@ -31,6 +34,25 @@ std::size_t character_length(std::string_view text, std::size_t i) {
     high = 0xBF;
   }
   return length;
+}
+
+std::size_t first_fault(std::string_view text) {
+  std::size_t i = 0;
+  while (i < text.size()) {
+    // Most text is ASCII: eight bytes at a time.
+    uint64_t block = 0;
+    if (text.size() - i >= sizeof block) {
+      std::memcpy(&block, text.data() + i, sizeof block);
+      if ((block & 0x8080808080808080U) == 0) {
+        i += sizeof block;
+        continue;
+      }
+    }
+    const std::size_t length = character_length(text, i);
+    if (length == 0) return i;
+    i += length;
+  }
+  return text.size();
 }
 
 }  // namespace embergrad::text

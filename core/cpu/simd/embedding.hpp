@@ -3,13 +3,13 @@
 template <class Row, class T>
 static void sum_rows_of_table(const RowsOf<Row, T>& rows, T* out, bool accumulate) {
   if (rows.winners != nullptr && rows.factors != nullptr) {
-    sum_all_columns(GatheredRows<Row, T, true, true>{&rows}, rows.count, rows.width, out, accumulate);
+    sum_all_columns(GatheredRows<Row, T, true, true>{&rows}, rows.count, rows.width, rows.scale, out, accumulate);
   } else if (rows.winners != nullptr) {
-    sum_all_columns(GatheredRows<Row, T, false, true>{&rows}, rows.count, rows.width, out, accumulate);
+    sum_all_columns(GatheredRows<Row, T, false, true>{&rows}, rows.count, rows.width, rows.scale, out, accumulate);
   } else if (rows.factors != nullptr) {
-    sum_all_columns(GatheredRows<Row, T, true, false>{&rows}, rows.count, rows.width, out, accumulate);
+    sum_all_columns(GatheredRows<Row, T, true, false>{&rows}, rows.count, rows.width, rows.scale, out, accumulate);
   } else {
-    sum_all_columns(GatheredRows<Row, T, false, false>{&rows}, rows.count, rows.width, out, accumulate);
+    sum_all_columns(GatheredRows<Row, T, false, false>{&rows}, rows.count, rows.width, rows.scale, out, accumulate);
   }
 }
 

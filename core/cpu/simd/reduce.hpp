@@ -33,9 +33,9 @@ static T sum_loop(const T* in, std::int64_t n) {
 }
 
 // Rows added in order by blocks of 64, the block sums again by blocks of 64, and so on; `w` <= 64 columns of them.
-// sum_block(first, end, sums) leaves the sums of rows [first, end).
+// sum_block(first, end, sums) leaves the sums of rows [first, end). out (+)= scale * the sum.
 template <class T, class SumBlock>
-EMBERGRAD_HD void add_blocks(std::int64_t count, int w, T* out, bool accumulate, const SumBlock& sum_block) {
+EMBERGRAD_HD void add_blocks(std::int64_t count, int w, T scale, T* out, bool accumulate, const SumBlock& sum_block) {
   constexpr int levels = 6;  // 64^7 rows are enough
   T now[64];
   T sums[levels][64];
@@ -66,9 +66,9 @@ EMBERGRAD_HD void add_blocks(std::int64_t count, int w, T* out, bool accumulate,
     total = sums[level];
   }
   if (accumulate) {
-    for (int j = 0; j < w; ++j) out[j] += total[j];
+    for (int j = 0; j < w; ++j) out[j] += scale * total[j];
   } else {
-    for (int j = 0; j < w; ++j) out[j] = total[j];
+    for (int j = 0; j < w; ++j) out[j] = scale * total[j];
   }
 }
 
@@ -183,26 +183,27 @@ EMBERGRAD_HD void sum_few(const Rows& rows, std::int64_t first, std::int64_t end
 }
 
 template <class T, class Rows>
-EMBERGRAD_HD void sum_all_columns(const Rows& rows, std::int64_t count, std::int64_t width, T* out, bool accumulate) {
+EMBERGRAD_HD void sum_all_columns(const Rows& rows, std::int64_t count, std::int64_t width, T scale, T* out,
+                                  bool accumulate) {
   std::int64_t column = 0;
   for (; column + 64 <= width; column += 64) {
-    add_blocks(count, 64, out + column, accumulate,
+    add_blocks(count, 64, scale, out + column, accumulate,
                [&](std::int64_t first, std::int64_t end, T* sums) { sum_packs<4>(rows, first, end, column, sums); });
   }
   for (; column + 16 <= width; column += 16) {
-    add_blocks(count, 16, out + column, accumulate,
+    add_blocks(count, 16, scale, out + column, accumulate,
                [&](std::int64_t first, std::int64_t end, T* sums) { sum_packs<1>(rows, first, end, column, sums); });
   }
   if (column < width) {
     const int w = static_cast<int>(width - column);
-    add_blocks(count, w, out + column, accumulate,
+    add_blocks(count, w, scale, out + column, accumulate,
                [&](std::int64_t first, std::int64_t end, T* sums) { sum_few(rows, first, end, column, w, sums); });
   }
 }
 
 template <class T>
 static void sum_rows_loop(const T* in, std::int64_t count, std::int64_t stride, std::int64_t width, T* out) {
-  sum_all_columns(StridedRows<T>{in, stride}, count, width, out, false);
+  sum_all_columns(StridedRows<T>{in, stride}, count, width, T(1), out, false);
 }
 
 // Comparisons that NaN wins.

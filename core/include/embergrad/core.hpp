@@ -8,6 +8,7 @@
 #include <embergrad/error.hpp>
 #include <embergrad/gradcheck.hpp>
 #include <embergrad/memory.hpp>
+#include <embergrad/mup.hpp>
 #include <embergrad/ops.hpp>
 #include <embergrad/options.hpp>
 #include <embergrad/random.hpp>

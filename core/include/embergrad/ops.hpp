@@ -198,13 +198,26 @@ struct TopkOptions {
 /// scalar). (`torch.topk`)
 [[nodiscard]] ValuesAndIndices topk(const Tensor& input, std::int64_t k, const TopkOptions& options = {});
 
+// --- factors --------------------------------------------------------------------------------------------------------
+
+/// Constant factors that an op folds into its kernels: `out` multiplies the result and nothing else, the others the
+/// gradients and nothing else, so with factors other than 1 the gradient is on purpose not the derivative. What unit
+/// scaling needs (Blake et al., 2023). All finite.
+struct Scales {
+  double out = 1;          ///< of the result
+  double grad_in = 1;      ///< of the gradient of the input (of per_sample_weights, for `embedding_bag`)
+  double grad_weight = 1;  ///< of the gradients of weight and bias
+};
+
 // --- products ------------------------------------------------------------------------------------------------------
 
 /// `torch.matmul`: 1-D by 1-D is a dot product; a 1-D operand gets a dimension that is dropped afterwards; leading
 /// dimensions broadcast. (…, n, k) x (…, k, m) -> (…, n, m). O(n k m) per product.
 [[nodiscard]] Tensor matmul(const Tensor& input, const Tensor& other);
-/// input · weightᵀ + bias. input (…, in), weight (out, in) or (in), bias (out) or undefined -> (…, out) or (…).
-[[nodiscard]] Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias = {});
+/// input · weightᵀ + bias. input (…, in), weight (out, in) or (in), bias (out) or undefined -> (…, out) or (…). With
+/// scales, bias has no other shape.
+[[nodiscard]] Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias = {},
+                            const Scales& scales = {});
 
 // --- shape ---------------------------------------------------------------------------------------------------------
 
@@ -250,15 +263,6 @@ requires std::is_integral_v<T>
 [[nodiscard]] Tensor index_select(const Tensor& input, int dim, const Tensor& index);
 
 // --- embedding -----------------------------------------------------------------------------------------------------
-
-/// Constant factors that an op folds into its kernels: `out` multiplies the result and nothing else, the others the
-/// gradients and nothing else, so with factors other than 1 the gradient is on purpose not the derivative. What unit
-/// scaling needs (Blake et al., 2023). All finite.
-struct Scales {
-  double out = 1;          ///< of the result
-  double grad_in = 1;      ///< of the gradient of the input (of per_sample_weights, for `embedding_bag`)
-  double grad_weight = 1;  ///< of the gradients of weight and bias
-};
 
 /// Options of `embedding`, in PyTorch's order.
 struct EmbeddingOptions {
@@ -346,8 +350,17 @@ struct CrossEntropyOptions {
   double label_smoothing = 0.0;           ///< ε in [0, 1]: (1-ε) of the target, ε spread over all classes
 };
 
+/// As `Scales`, for `cross_entropy`. All finite.
+struct CrossEntropyScales {
+  double logits = 1;              ///< of the logits, in the forward alone
+  double out = 1;                 ///< of the loss, in the forward alone
+  double grad_in = 1;             ///< of the gradient of the logits
+  bool mean_divides_grad = true;  ///< false: Reduction::mean divides the loss, but not the gradient
+};
+
 /// nll_loss(log_softmax(logits)) in one op; shapes and targets as there. Targets are class indices.
-[[nodiscard]] Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {});
+[[nodiscard]] Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntropyOptions& options = {},
+                                   const CrossEntropyScales& scales = {});
 
 /// Options of `binary_cross_entropy_with_logits`, in PyTorch's order.
 struct BinaryCrossEntropyOptions {
@@ -374,12 +387,12 @@ struct MseLossOptions {
 /// Options of `dropout`.
 struct DropoutOptions {
   double p = 0.5;                  ///< share of elements set to zero, in [0, 1]
-  bool training = true;            ///< false: returns the input
+  bool training = true;            ///< false: returns the input (with scales, times these)
   Generator* generator = nullptr;  ///< default: default_generator()
 };
 
 /// Zeroes elements at random and scales the rest by 1/(1-p). One tick of the generator.
-[[nodiscard]] Tensor dropout(const Tensor& input, const DropoutOptions& options = {});
+[[nodiscard]] Tensor dropout(const Tensor& input, const DropoutOptions& options = {}, const Scales& scales = {});
 
 // --- LSTM ----------------------------------------------------------------------------------------------------------
 
@@ -393,6 +406,20 @@ struct LstmOptions {
   bool training = false;           ///< whether dropout acts
   bool enforce_sorted = false;     ///< with lengths: refuse lengths that are not falling
   Generator* generator = nullptr;  ///< for dropout; default: default_generator()
+};
+
+/// As `Scales`, for one layer of `lstm`. The recurrence has to share its factors between the two passes: those that
+/// stand inside act in both, the others on edges that lead out of it. All finite.
+struct LstmScales {
+  double weight_ih = 1;       ///< inside: of x W_ihᵀ
+  double weight_hh = 1;       ///< inside: of h W_hhᵀ
+  double forget_offset = 0;   ///< inside: added to the forget gate's z
+  double out = 1;             ///< of the output; the recurrence, h_n and c_n have the h before it
+  double grad_in = 1;         ///< of the gradient of the layer's input, beside weight_ih
+  double grad_weight_ih = 1;  ///< of the gradient of weight_ih, beside weight_ih
+  double grad_weight_hh = 1;  ///< of the gradient of weight_hh, beside weight_hh
+  double grad_bias = 1;       ///< of the gradients of the biases
+  double dropout = 1;         ///< of the dropout before the layer, in both passes
 };
 
 /// Hidden and cell state, (layers · directions, batch, P) and (layers · directions, batch, H); undefined means zeros.
@@ -417,9 +444,11 @@ struct LstmResult {
 ///     [, weight_hr (P, H)]
 /// @param lengths  if not empty: the length of each sequence, in any order, 0 … T; steps past it are not read, give
 ///     zeros, and the last state of a sequence is that of its own last step (h_0 for length 0)
+/// @param scales  empty, or one for each layer
 /// @return output (T, B, directions · P) or batch first, as the input
 [[nodiscard]] LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Tensor> parameters,
-                              const LstmOptions& options = {}, std::span<const std::int64_t> lengths = {});
+                              const LstmOptions& options = {}, std::span<const std::int64_t> lengths = {},
+                              std::span<const LstmScales> scales = {});
 
 /// The same over packed sequences: `data` holds the first step of all sequences, then the second of those that have
 /// one, … (Σ batch_sizes, I), longest sequence first. State and result are in that order of sequences.
@@ -427,7 +456,7 @@ struct LstmResult {
 /// @param batch  number of sequences; those beyond batch_sizes[0] have length 0
 [[nodiscard]] LstmResult lstm_packed(const Tensor& data, std::span<const std::int64_t> batch_sizes, std::int64_t batch,
                                      const LstmState& state, std::span<const Tensor> parameters,
-                                     const LstmOptions& options = {});
+                                     const LstmOptions& options = {}, std::span<const LstmScales> scales = {});
 
 /// How sequences of different lengths are packed: rows of a packed tensor by step, longest sequence first.
 struct PackingPlan {

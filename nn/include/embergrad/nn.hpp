@@ -12,3 +12,4 @@
 #include <embergrad/nn/module.hpp>
 #include <embergrad/nn/packed_sequence.hpp>
 #include <embergrad/nn/sequential.hpp>
+#include <embergrad/nn/unit_scaling.hpp>

@@ -6,6 +6,7 @@
 #include <embergrad/optim/adam.hpp>
 #include <embergrad/optim/checkpoint.hpp>
 #include <embergrad/optim/clip.hpp>
+#include <embergrad/optim/mup.hpp>
 #include <embergrad/optim/optimizer.hpp>
 #include <embergrad/optim/schedule.hpp>
 #include <embergrad/optim/sgd.hpp>

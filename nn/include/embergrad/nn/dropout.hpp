@@ -6,6 +6,7 @@
 
 #include <embergrad/nn/module.hpp>
 #include <embergrad/nn/packed_sequence.hpp>
+#include <embergrad/ops.hpp>
 
 namespace embergrad::nn {
 
@@ -33,6 +34,10 @@ class Dropout : public Module {
 
   void members(Visitor&) override {}
   [[nodiscard]] std::string describe() const override;
+
+ protected:
+  /// The factors that the forward folds in; all 1, unless a layer overrides it.
+  [[nodiscard]] virtual Scales scales() const;
 
  private:
   double p_;

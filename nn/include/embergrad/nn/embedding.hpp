@@ -91,6 +91,12 @@ class Embedding : public Module {
 
   Tensor weight;  ///< the table
 
+ protected:
+  /// The factors that the forward folds in; all 1, unless a layer overrides it.
+  [[nodiscard]] virtual Scales scales(const Tensor& input) const;
+  /// All but the sizes, as the op takes it.
+  [[nodiscard]] const embergrad::EmbeddingOptions& lookup_options() const { return options_; }
+
  private:
   embergrad::EmbeddingOptions options_;
 };

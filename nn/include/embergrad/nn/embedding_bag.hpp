@@ -91,6 +91,13 @@ class EmbeddingBag : public Module {
 
   Tensor weight;  ///< the table
 
+ protected:
+  /// The factors that the forward folds in; all 1, unless a layer overrides it.
+  [[nodiscard]] virtual Scales scales(const Tensor& input, const Tensor& offsets,
+                                      const Tensor& per_sample_weights) const;
+  /// All but the sizes and weights, as the op takes it.
+  [[nodiscard]] const embergrad::EmbeddingBagOptions& lookup_options() const { return options_; }
+
  private:
   embergrad::EmbeddingBagOptions options_;
 };

@@ -7,6 +7,7 @@
 
 #include <embergrad/nn/module.hpp>
 #include <embergrad/nn/packed_sequence.hpp>
+#include <embergrad/ops.hpp>
 #include <embergrad/random.hpp>
 
 namespace embergrad::nn {
@@ -37,7 +38,7 @@ class Linear : public Module {
   [[nodiscard]] PackedSequence operator()(const PackedSequence& input) const;
 
   /// Draws both anew.
-  void reset_parameters(Generator& generator = default_generator());
+  virtual void reset_parameters(Generator& generator = default_generator());
 
   /// Last extent of the input.
   [[nodiscard]] std::int64_t in_features() const { return weight.size(1); }
@@ -52,6 +53,14 @@ class Linear : public Module {
 
   Tensor weight;  ///< (out, in)
   Tensor bias;    ///< (out); undefined without bias
+
+ protected:
+  /// For layers that draw other numbers.
+  struct Undrawn {};
+  /// Parameters without values yet.
+  Linear(const LinearOptions& options, Undrawn);
+  /// The factors that the forward folds in; all 1, unless a layer overrides it.
+  [[nodiscard]] virtual Scales scales(const Tensor& input) const;
 };
 
 }  // namespace embergrad::nn

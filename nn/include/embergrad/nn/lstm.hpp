@@ -66,7 +66,7 @@ class LSTM : public Module {
   [[nodiscard]] PackedLstmResult operator()(const PackedSequence& input, const LstmState& state = {}) const;
 
   /// Draws all parameters anew.
-  void reset_parameters(Generator& generator = default_generator());
+  virtual void reset_parameters(Generator& generator = default_generator());
 
   /// A parameter by its name, such as `weight_ih_l0`; assign to it to tie it. ValueError if there is none.
   [[nodiscard]] Tensor& parameter(std::string_view name);
@@ -82,6 +82,17 @@ class LSTM : public Module {
 
   void members(Visitor& visit) override;
   [[nodiscard]] std::string describe() const override;
+
+ protected:
+  /// For layers that draw other numbers.
+  struct Undrawn {};
+  /// Parameters without values yet.
+  LSTM(const LSTMOptions& options, Undrawn);
+  /// The factors that the forward folds in, one for each layer; none, unless a layer overrides it.
+  /// @param steps  of all sequences together
+  [[nodiscard]] virtual std::vector<LstmScales> scales(std::int64_t steps) const;
+  /// All parameters, in the order of `embergrad::lstm`.
+  [[nodiscard]] std::vector<Tensor>& weights() { return weights_; }
 
  private:
   [[nodiscard]] LstmOptions options_now() const;

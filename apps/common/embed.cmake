@@ -1,5 +1,6 @@
-# Writes OUT, a C++ file that holds the texts of TRAIN and DEV as strings, one literal a sentence.
-set(text "// Made by embed.cmake.\n#include <sample.hpp>\n\nnamespace tagger {\n")
+# Writes OUT, a C++ file that holds the texts of TRAIN and DEV as strings, which <sample.hpp> declares in NAMESPACE; a
+# literal ends behind each empty line, as compilers do not take long ones.
+set(text "// Made by embed.cmake.\n#include <sample.hpp>\n\nnamespace ${NAMESPACE} {\n")
 foreach(part TRAIN DEV)
   string(TOLOWER ${part} name)
   file(READ ${${part}} content)
@@ -9,5 +10,5 @@ foreach(part TRAIN DEV)
   string(REPLACE "\n\n" "\n\n)~\"\nR\"~(" content "${content}")
   string(APPEND text "\nconst std::string_view sample_${name} = R\"~(${content})~\";\n")
 endforeach()
-string(APPEND text "\n}  // namespace tagger\n")
+string(APPEND text "\n}  // namespace ${NAMESPACE}\n")
 file(WRITE ${OUT} "${text}")

@@ -3,7 +3,7 @@
 #include <csignal>
 #include <initializer_list>
 
-namespace tagger {
+namespace common {
 namespace {
 
 volatile std::sig_atomic_t noted = 0;
@@ -27,4 +27,4 @@ void note_interrupts() {
 
 int interrupted() { return noted; }
 
-}  // namespace tagger
+}  // namespace common
