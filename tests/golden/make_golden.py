@@ -3,9 +3,9 @@
 
     python3 tests/golden/make_golden.py            # replaces cases/ and expected/
 
-Two sources: hand-made cases with numbers that can be checked by eye (`named`), and, of the random cases that
-../opcheck/torch_cases.py draws, the few per op that between them show every option, dtype, rank and refusal that
-occurs (`chosen`). The same PyTorch gives the same bytes.
+Two sources: hand-made cases with numbers that can be checked by eye (`named`, `named_bags`), and, of the random cases
+that ../opcheck/torch_cases.py and ../opcheck/bag_cases.py draw, the few per op that between them show every option,
+dtype, rank, refusal and difference that occurs (`chosen`). The same PyTorch gives the same bytes.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import torch
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "opcheck"))
+import bag_cases  # noqa: E402
 import torch_cases  # noqa: E402
 from torch_cases import Case, F32, F64, I32, I64  # noqa: E402
 
@@ -33,6 +34,8 @@ PER_OP = {"embedding": 7, "linear": 6, "log_softmax": 3, "softmax": 3, "nll_loss
           "maximum": 2, "minimum": 1, "max": 4, "min": 2, "amax": 3, "amin": 2, "argmax": 1, "argmin": 2, "topk": 4,
           "logsumexp": 4, "clamp": 5, "where": 3, "masked_fill": 3, "squeeze": 2, "unsqueeze": 1, "permute": 2,
           "index_select": 4, "binary_cross_entropy_with_logits": 6, "mse_loss": 4}
+
+PER_FAMILY = {"bag": 54, "table": 14, "rows": 10}
 
 
 # ------------------------------------------------------------------------------------------------ chosen cases
@@ -81,7 +84,7 @@ def substantial(case):
         return sum(n.startswith("grad.") and a.size > 1 for n, a in case.tensors.items()) >= 3
     floats = [a for n, a in case.tensors.items() if torch_cases.floating(a) and not n.startswith("grad_output")]
     return all(a.size for a in case.tensors.values()) and any(n.startswith("grad_output") for n in case.tensors) \
-        and max(a.size for a in floats) >= 6
+        and max((a.size for a in floats), default=0) >= 6
 
 
 def mixes_precisions(case):
@@ -90,12 +93,12 @@ def mixes_precisions(case):
     return len(floats) > 1 and case.op not in ("cat", "stack")
 
 
-def chosen(op, count, scratch):
+def chosen(op, count, scratch, source=torch_cases, drawn=DRAWN):
     """The `count` cases of an op that show most for their size."""
     pool = []
-    for number in range(DRAWN):
-        case, name = torch_cases.draw_case(op, number, SEED), f"{op}_{number:04d}"
-        torch_cases.write_case(scratch, name, case)
+    for number in range(drawn):
+        case, name = source.draw_case(op, number, SEED), f"{op}_{number:04d}"
+        source.write_case(scratch, name, case)
         tensors, mark = torch_cases.expected_of(scratch, name)
         if mark.startswith("may ") or (mixes_precisions(case) and tensors is not None):
             continue
@@ -104,7 +107,7 @@ def chosen(op, count, scratch):
         seen = features(case, outcome)
         if tensors is None:
             seen = {(f, 10.0) for f in seen}
-        seen |= {(mark, 8.0)} if mark else set()
+        seen |= {(part, 8.0) for part in mark.split("; ") if part}
         worth = 1.0 if tensors is None or substantial(case) else 0.2
         pool.append((case, seen, worth / (sum(f.stat().st_size for f in files) + 4000), tensors is None))
     known, picked, refusals = set(), [], 0
@@ -320,6 +323,79 @@ def named():
     return {n: c if isinstance(c, tuple) else (c, None) for n, c in cases.items()}
 
 
+def named_bags():
+    """name -> (case, numbers that its answer is to have)"""
+    one, two = np.array([[1., 2], [3, 4], [5, 6]]), np.array([0, 2, 1])
+    printed = named()["documents_embedding"][0].tensors["weight"]
+
+    def bag(args, input_, offsets=None, weight=one, weights=None, grad=None):
+        t = {"input": np.array(input_), "weight": np.array(weight)}
+        if offsets is not None:
+            t["offsets"] = np.array(offsets)
+        if weights is not None:
+            t["per_sample_weights"] = np.array(weights, F64)
+        if grad is not None:
+            t["grad_output"] = np.array(grad, t["weight"].dtype)
+        wanted = [n for n in ("weight", "per_sample_weights") if n in t and grad is not None]
+        return Case("embedding_bag", args, t, wanted)
+
+    ones = np.ones((2, 2))
+    half = bag_cases.narrowed(np.array([[60000.]]), np.float16)
+    counts = bag({"mode": "sum"}, np.zeros((1, 300), I32), weight=one[:1, :1].astype(F32))
+    counts.tensors["weight"] = bag_cases.narrowed(np.ones((1, 1)), bag_cases.BF16)
+    counts.tensors["grad_output"] = bag_cases.narrowed(np.ones((1, 1)), bag_cases.BF16)
+    counts.requires_grad = ["weight"]
+    return {
+        "documents_embedding_bag": (bag({"mode": "sum"}, [1, 2, 4, 5, 4, 3, 2, 9], [0, 4], printed, grad=ones[:, [0] * 3]),
+                                    {}),
+        "bag_empty_ones": (bag({"mode": "max", "sparse": True}, two, [0, 2, 2], grad=[[1, 2], [3, 4], [5, 6]]),
+                           {"output": [[5, 6], [0, 0], [3, 4]], "grad.weight.values": [[0, 0], [5, 6], [1, 2]]}),
+        "bag_weighted_mean": (bag({}, [[0, 1], [1, 2]], weights=[[3, 1], [.5, .5]], grad=ones),
+                              {"output": [[1.5, 2.5], [4, 5]], "grad.per_sample_weights": [[-.25, .75], [-2, 2]],
+                               "grad.weight": [[.75, .75], [.75, .75], [.5, .5]]}),
+        "bag_weighted_mean_of_zero": (bag({}, [[0, 1], [1, 2]], weights=[[1, -1], [1, 1]], grad=ones),
+                                      {"output": [[0, 0], [4, 5]], "grad.per_sample_weights": [[0, 0], [-1, 1]],
+                                       "grad.weight": [[0, 0], [.5, .5], [.5, .5]]}),
+        "bag_weighted_max": (bag({"mode": "max"}, [[0, 1, 2]], weights=[[1, -1, .5]], grad=ones[:1]),
+                             {"output": [[2.5, 3]], "grad.per_sample_weights": [[0, 0, 11]],
+                              "grad.weight": [[0, 0], [0, 0], [.5, .5]]}),
+        "bag_max_first_of_equals": (bag({"mode": "max", "scale_grad_by_freq": True}, [[1, 0, 1]], grad=ones[:1]),
+                                    {"output": [[3, 4]], "grad.weight": [[0, 0], [.5, .5], [0, 0]]}),
+        "bag_max_nan": (bag({"mode": "max"}, [[0, 1, 2]], weight=[[1, 2], [np.nan, 4], [5, 6]], grad=ones[:1]),
+                        {"output": [[np.nan, 6]], "grad.weight": [[0, 0], [1, 0], [0, 1]]}),
+        "bag_padding_only": (bag({"padding_idx": -1}, [[2, 2], [2, 0]], grad=ones),
+                             {"output": [[0, 0], [1, 2]], "grad.weight": [[1, 1], [0, 0], [0, 0]]}),
+        "bag_max_norm": (bag({"max_norm": 1.0}, [[0, 0]], weight=[[3, 4], [3, 4.]]),
+                         {"mutated.weight": [[.599999988, .799999984], [3, 4]]}),
+        "bag_half_mean": (bag({}, [[0, 0]], weight=half), {"output": [[60000]]}),
+        "bag_bfloat16_counts_past_256": (counts, {"output": [[300]], "grad.weight": [[300]]}),
+        "bag_of_no_indices": (bag({}, np.zeros((2, 0), I64), grad=ones), {"output": [[0, 0], [0, 0]]}),
+        "bag_offsets_fall": (bag({"mode": "sum"}, two, [0, 2, 1]), None),
+        "bag_indices_left_over": (bag({"mode": "sum", "include_last_offset": True}, two, [0, 2]), None),
+        "bag_indices_without_bags": (bag({"mode": "max"}, two, np.zeros(0, I64)), None),
+        "bag_max_norm_negative": (bag({"max_norm": -1.0}, [[0]]), None),
+    }
+
+
+def write_bags(out):
+    for name, (case, numbers) in named_bags().items():
+        refused, _ = bag_cases.write_case(out, name, case)
+        if refused != (numbers is None):
+            sys.exit(f"make_golden: {name}: {'refused' if refused else 'accepted'}")
+        got = {} if refused else {n: bag_cases.widened(a) if d == "F64" else a for n, (d, a) in
+                                  torch_cases.read_tensors(out / "expected" / f"{name}.safetensors")[0].items()}
+        for part, value in (numbers or {}).items():
+            if not np.allclose(got[part].astype(F64), np.array(value), rtol=5e-4, atol=1e-7, equal_nan=True):
+                sys.exit(f"make_golden: {name}: {part} is {got[part]}, not {value}")
+    count = len(named_bags())
+    for family, number in PER_FAMILY.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            for k, case in enumerate(chosen(family, number, pathlib.Path(scratch), bag_cases, 600)):
+                bag_cases.write_case(out, f"random_{family}_{k:02d}", case)
+                count += 1
+    return count
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=HERE, metavar="DIR")
@@ -341,6 +417,7 @@ def main():
             for k, case in enumerate(chosen(op, number, pathlib.Path(scratch))):
                 torch_cases.write_case(out, f"{op}_{k:02d}", case)
                 count += 1
+    count += write_bags(out)
     size = sum(f.stat().st_size for part in ("cases", "expected") for f in (out / part).iterdir())
     print(f"{count} cases, {size} bytes")
 

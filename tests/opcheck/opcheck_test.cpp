@@ -124,10 +124,35 @@ BOOST_AUTO_TEST_CASE(what_is_not_known_is_unsupported) {
   BOOST_TEST(error_of(R"({"op": "fold"})") == "Unsupported");
   BOOST_TEST(error_of(R"({"op": "exp", "args": {"out": null}})", {{"input", x}}) == "Unsupported");
   BOOST_TEST(error_of(R"({"op": "exp"})", {{"input", x}, {"scale", x}}) == "Unsupported");
-  const auto table = eg::ones({2, 2});
-  const auto rows = eg::tensor({0});
-  BOOST_TEST(error_of(R"({"op": "embedding", "args": {"max_norm": 1.0}})", {{"input", rows}, {"weight", table}}) ==
-             "Unsupported");
+}
+
+BOOST_AUTO_TEST_CASE(bags_name_what_has_changed) {
+  const auto table = eg::tensor({{3.0, 4.0}, {0.0, 1.0}, {6.0, 8.0}});
+  const auto run = [&](const std::string& args, const eg::Tensor& weight, const eg::Tensor& grad) {
+    return run_case(make_case(R"({"op": "embedding_bag", "args": {)" + args + R"(}, "requires_grad": ["weight"]})",
+                              {{"input", eg::tensor({2, 0, 2})},
+                               {"offsets", eg::tensor({0, 2})},
+                               {"weight", weight},
+                               {"grad_output", grad}}));
+  };
+  const auto got = run(R"("mode": "sum", "max_norm": "inf", "sparse": true)", table, eg::ones({2, 2}));
+  BOOST_TEST_REQUIRE(!got.is_error(), got.error_message);
+  BOOST_TEST(eg::test::equal_to("output", got.tensors.at("output"), eg::tensor({{9.0, 12.0}, {6.0, 8.0}})));
+  BOOST_TEST(eg::test::equal_to("mutated", got.tensors.at("mutated.weight"), table));
+  BOOST_TEST(eg::test::equal_to("indices", got.tensors.at("grad.weight.indices"), eg::tensor({0, 2})));
+  BOOST_TEST(eg::test::equal_to("values", got.tensors.at("grad.weight.values"), eg::tensor({{1.0, 1.0}, {2.0, 2.0}})));
+  BOOST_TEST(!run(R"("max_norm": null)", table, eg::ones({2, 2})).tensors.contains("mutated.weight"));
+
+  const auto half = table.to(eg::DType::float16);
+  for (const eg::DType dtype : {eg::DType::float16, eg::DType::float32}) {
+    const auto narrow = run("", half, eg::ones({2, 2}).to(dtype));
+    BOOST_TEST_REQUIRE(!narrow.is_error(), narrow.error_message);
+    BOOST_TEST((narrow.tensors.at("output").dtype() == eg::DType::float16));
+    BOOST_TEST((narrow.tensors.at("grad.weight").dtype() == eg::DType::float16));
+  }
+  BOOST_TEST(run(R"("mode": "median")", table, eg::ones({2, 2})).error_class == "ValueError");
+  BOOST_TEST(run(R"("max_norm": 0)", table, eg::ones({2, 2})).error_class == "ValueError");
+  BOOST_TEST(run(R"("padding": 1)", table, eg::ones({2, 2})).error_class == "Unsupported");
 }
 
 BOOST_AUTO_TEST_CASE(bad_values_are_value_errors) {
@@ -307,7 +332,9 @@ BOOST_AUTO_TEST_CASE(sparse_gradients_are_stepped_dense_where_that_is_asked) {
   const auto got = run("dense");
   BOOST_TEST_REQUIRE(!got.is_error(), got.error_message);
   BOOST_TEST(eg::test::equal_to("param.0", got.tensors.at("param.0"), eg::tensor({{-2.0}, {0.0}, {-5.0}})));
-  BOOST_TEST(run("exact").error_class == "Unsupported");
+  const auto sparse = run("exact");
+  BOOST_TEST_REQUIRE(!sparse.is_error(), sparse.error_message);
+  BOOST_TEST(eg::test::equal_to("param.0", sparse.tensors.at("param.0"), got.tensors.at("param.0")));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_case_is_a_format_error) {

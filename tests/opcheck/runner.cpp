@@ -24,6 +24,7 @@
 #include <embergrad/error.hpp>
 #include <embergrad/nn/unit_scaling.hpp>
 #include <embergrad/ops.hpp>
+#include <embergrad/optim/adagrad.hpp>
 #include <embergrad/optim/adam.hpp>
 #include <embergrad/optim/optimizer.hpp>
 #include <embergrad/optim/sgd.hpp>
@@ -153,12 +154,42 @@ Outputs one(Tensor output) { return {{"output", std::move(output)}}; }
 
 Shape shape_of(const std::vector<std::int64_t>& extents) { return Shape(std::span<const std::int64_t>(extents)); }
 
+// With max_norm the table is a result as well: it may have been changed in place.
+Outputs looked_up(const Case& c, Tensor output) {
+  Outputs outputs = one(std::move(output));
+  if (c.args.has("max_norm")) outputs.emplace_back("mutated.weight", c.get("weight"));
+  return outputs;
+}
+
 Outputs run_embedding(const Case& c) {
-  if (c.args.find<double>("max_norm")) throw Unsupported("embedding: max_norm");
-  if (c.args.get("norm_type", 2.0) != 2.0) throw Unsupported("embedding: norm_type");
-  if (c.args.get("scale_grad_by_freq", false)) throw Unsupported("embedding: scale_grad_by_freq");
-  if (c.args.get("sparse", false)) throw Unsupported("embedding: sparse");
-  return one(embedding(c.get("input"), c.get("weight"), {.padding_idx = c.args.find<std::int64_t>("padding_idx")}));
+  EmbeddingOptions options;
+  options.padding_idx = c.args.find<std::int64_t>("padding_idx");
+  options.max_norm = c.args.find<double>("max_norm");
+  options.norm_type = c.args.get("norm_type", options.norm_type);
+  options.scale_grad_by_freq = c.args.get("scale_grad_by_freq", options.scale_grad_by_freq);
+  options.sparse = c.args.get("sparse", options.sparse);
+  return looked_up(c, embedding(c.get("input"), c.get("weight"), options));
+}
+
+BagMode bag_mode_of(const Case& c) {
+  const auto name = c.args.get<std::string>("mode", "mean");
+  if (name == "sum") return BagMode::sum;
+  if (name == "mean") return BagMode::mean;
+  if (name == "max") return BagMode::max;
+  c.args.refuse("mode", "sum, mean or max");
+}
+
+Outputs run_embedding_bag(const Case& c) {
+  EmbeddingBagOptions options;
+  options.max_norm = c.args.find<double>("max_norm");
+  options.norm_type = c.args.get("norm_type", options.norm_type);
+  options.scale_grad_by_freq = c.args.get("scale_grad_by_freq", options.scale_grad_by_freq);
+  options.mode = bag_mode_of(c);
+  options.sparse = c.args.get("sparse", options.sparse);
+  options.per_sample_weights = c.find("per_sample_weights");
+  options.include_last_offset = c.args.get("include_last_offset", options.include_last_offset);
+  options.padding_idx = c.args.find<std::int64_t>("padding_idx");
+  return looked_up(c, embedding_bag(c.get("input"), c.get("weight"), c.find("offsets"), options));
 }
 
 Outputs run_linear(const Case& c) { return one(linear(c.get("input"), c.get("weight"), c.find("bias"))); }
@@ -476,6 +507,16 @@ void change(optim::SGDOptions& options, const Arguments& to) {
   options.maximize = to.get("maximize", options.maximize);
 }
 
+void change(optim::AdagradOptions& options, const Arguments& to) {
+  to.know({"lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps", "maximize"});
+  options.lr = to.get("lr", options.lr);
+  options.lr_decay = to.get("lr_decay", options.lr_decay);
+  options.weight_decay = to.get("weight_decay", options.weight_decay);
+  options.initial_accumulator_value = to.get("initial_accumulator_value", options.initial_accumulator_value);
+  options.eps = to.get("eps", options.eps);
+  options.maximize = to.get("maximize", options.maximize);
+}
+
 template <class AdamLike>
 void change(AdamLike& options, const Arguments& to) {
   to.know({"lr", "betas", "eps", "weight_decay", "amsgrad", "maximize"});
@@ -611,20 +652,34 @@ void check_optimizer_tensors(const Case& c, const Schedule& schedule, std::size_
   }
 }
 
-Tensor gradient_of(const Case& c, const Schedule& schedule, std::int64_t step, std::size_t k, const Tensor& parameter) {
+Gradient gradient_of(const Case& c, const Schedule& schedule, std::int64_t step, std::size_t k,
+                     const Tensor& parameter) {
   const std::string name = fmt::format("grad.{}.{}", step, k);
   const Tensor indices = c.find(name + ".indices");
   const Tensor values = c.find(name + ".values");
-  if (!indices.defined() && !values.defined()) return c.find(name);
+  if (!indices.defined() && !values.defined()) {
+    const Tensor dense = c.find(name);
+    return dense.defined() ? Gradient(dense.clone()) : Gradient();
+  }
   if (c.find(name).defined() || !indices.defined() || !values.defined()) {
     throw ValueError(fmt::format("optimizer: expected {0}, or {0}.indices and {0}.values", name));
   }
-  if (!schedule.dense_updates) throw Unsupported("optimizer: sparse gradients");
   if (parameter.dim() != 2) {
     throw ShapeError(
         fmt::format("optimizer: {} is sparse, but its parameter has shape {}", name, parameter.shape().to_string()));
   }
-  return RowSparse::from_rows(indices, values, parameter.size(0)).to_dense();
+  RowSparse rows = RowSparse::from_rows(indices, values, parameter.size(0));
+  return schedule.dense_updates ? Gradient(rows.to_dense()) : Gradient(std::move(rows));
+}
+
+// State of a parameter that has had no gradient yet. PyTorch's Adagrad makes it at once.
+Tensor fresh_state(const optim::AdagradOptions& options, const std::string& name, const Tensor& parameter) {
+  return name == "step" ? tensor(0.0)
+                        : full(parameter.shape(), options.initial_accumulator_value, {parameter.dtype(), {}});
+}
+template <class Options>
+Tensor fresh_state(const Options&, const std::string&, const Tensor&) {
+  return {};
 }
 
 template <class Optimizer, class Options>
@@ -670,8 +725,8 @@ Outputs run_optimizer_of(const Case& c, const std::vector<const char*>& state_na
     }
     optimizer->zero_grad();
     for (std::size_t k = 0; k < parameters.size(); ++k) {
-      Tensor gradient = gradient_of(c, schedule, step, k, parameters[k]);
-      if (gradient.defined()) parameters[k].set_grad(gradient.clone());
+      Gradient gradient = gradient_of(c, schedule, step, k, parameters[k]);
+      if (gradient.defined()) parameters[k].set_grad(std::move(gradient));
     }
     optimizer->step();
   }
@@ -679,7 +734,8 @@ Outputs run_optimizer_of(const Case& c, const std::vector<const char*>& state_na
   for (std::size_t k = 0; k < parameters.size(); ++k) {
     outputs.emplace_back(fmt::format("param.{}", k), parameters[k]);
     for (const char* name : state_names) {
-      const Tensor state = optimizer->state(k, name);
+      Tensor state = optimizer->state(k, name);
+      if (!state.defined()) state = fresh_state(options, name, parameters[k]);
       if (state.defined()) outputs.emplace_back(fmt::format("state.{}.{}", k, name), state);
     }
   }
@@ -692,6 +748,7 @@ Outputs run_optimizer(const Case& c) {
   if (name == "SGD") return run_optimizer_of<optim::SGD, optim::SGDOptions>(c, {"momentum_buffer"});
   if (name == "Adam") return run_optimizer_of<optim::Adam, optim::AdamOptions>(c, adam_state);
   if (name == "AdamW") return run_optimizer_of<optim::AdamW, optim::AdamWOptions>(c, adam_state);
+  if (name == "Adagrad") return run_optimizer_of<optim::Adagrad, optim::AdagradOptions>(c, {"step", "sum"});
   throw Unsupported("optimizer: " + name);
 }
 
@@ -729,6 +786,10 @@ const std::map<std::string, Op, std::less<>>& ops() {
   static const std::map<std::string, Op, std::less<>> table = {
       {"embedding",
        {{"input", "weight"}, {"padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"}, run_embedding}},
+      {"embedding_bag",
+       {{"input", "weight", "offsets", "per_sample_weights"},
+        {"max_norm", "norm_type", "scale_grad_by_freq", "mode", "sparse", "include_last_offset", "padding_idx"},
+        run_embedding_bag}},
       {"linear", {{"input", "weight", "bias"}, {}, run_linear}},
       {"log_softmax",
        {{"input"}, {"dim"}, [](const Case& c) { return one(log_softmax(c.get("input"), softmax_dim(c))); }}},
@@ -858,6 +919,8 @@ void check_known(const Case& c, const Op& op) {
 
 // --- backward ------------------------------------------------------------------------------------------------------
 
+bool is_16_bit(DType dtype) { return dtype == DType::float16 || dtype == DType::bfloat16; }
+
 // Lets the given gradients flow into the outputs, all in one backward.
 void run_backward(const Case& c, const Outputs& outputs) {
   std::vector<TensorRef> reached;
@@ -867,7 +930,9 @@ void run_backward(const Case& c, const Outputs& outputs) {
     const std::string grad_name = "grad_" + name;
     if (!c.output_gradients.contains(grad_name)) continue;
     ++matched;
-    const Tensor& gradient = c.output_gradients.at(grad_name);
+    Tensor gradient = c.output_gradients.at(grad_name);
+    // A 16-bit table gives float32, which is stored as the table is.
+    if (output.dtype() == DType::float32 && is_16_bit(gradient.dtype())) gradient = gradient.to(output.dtype());
     if (gradient.shape() != output.shape()) {
       throw ShapeError(fmt::format("{}: {} has shape {}, the output {}", c.op, grad_name, gradient.shape().to_string(),
                                    output.shape().to_string()));
@@ -897,6 +962,13 @@ void run_backward(const Case& c, const Outputs& outputs) {
 // What is written shares no memory, or it would be stored once for several names.
 Tensor own_copy(const Tensor& tensor) { return tensor.detach().to(Device::cpu()).clone(); }
 
+// The same in the type that PyTorch gives beside a tensor of type `beside`: what is computed in float32 for a 16-bit
+// table is rounded once.
+Tensor copy_beside(DType beside, const Tensor& tensor) {
+  const Tensor copy = own_copy(tensor);
+  return is_16_bit(beside) && copy.dtype() == DType::float32 ? copy.to(beside) : copy;
+}
+
 StateDict run_op(const Case& c, const Op& op) {
   check_known(c, op);
   for (const std::string& name : c.wanted) {
@@ -904,8 +976,11 @@ StateDict run_op(const Case& c, const Op& op) {
     Tensor(c.inputs.at(name)).set_requires_grad();
   }
   const Outputs outputs = op.run(c);
+  const Tensor weight = c.find("weight");
   StateDict result;
-  for (const auto& [name, output] : outputs) result.set(name, own_copy(output));
+  for (const auto& [name, output] : outputs) {
+    result.set(name, weight.defined() ? copy_beside(weight.dtype(), output) : own_copy(output));
+  }
   if (c.output_gradients.size() == 0) return result;
 
   run_backward(c, outputs);
@@ -916,9 +991,9 @@ StateDict run_op(const Case& c, const Op& op) {
       result.set("grad." + name, zeros(input.shape(), {input.dtype(), Device::cpu()}));
     } else if (gradient.is_sparse()) {
       result.set("grad." + name + ".indices", own_copy(gradient.rows().indices()));
-      result.set("grad." + name + ".values", own_copy(gradient.rows().values()));
+      result.set("grad." + name + ".values", copy_beside(input.dtype(), gradient.rows().values()));
     } else {
-      result.set("grad." + name, own_copy(gradient.dense()));
+      result.set("grad." + name, copy_beside(input.dtype(), gradient.dense()));
     }
   }
   return result;
