@@ -182,22 +182,40 @@ EMBERGRAD_HD void sum_few(const Rows& rows, std::int64_t first, std::int64_t end
   }
 }
 
+// What add_blocks calls for the columns from `column` on: objects, since the code of a lambda would be a weak symbol.
+template <int packs, class Rows>
+struct PackSums {
+  const Rows& rows;
+  std::int64_t column;
+  template <class T>
+  EMBERGRAD_HD void operator()(std::int64_t first, std::int64_t end, T* sums) const {
+    sum_packs<packs>(rows, first, end, column, sums);
+  }
+};
+template <class Rows>
+struct FewSums {
+  const Rows& rows;
+  std::int64_t column;
+  int w;
+  template <class T>
+  EMBERGRAD_HD void operator()(std::int64_t first, std::int64_t end, T* sums) const {
+    sum_few(rows, first, end, column, w, sums);
+  }
+};
+
 template <class T, class Rows>
 EMBERGRAD_HD void sum_all_columns(const Rows& rows, std::int64_t count, std::int64_t width, T scale, T* out,
                                   bool accumulate) {
   std::int64_t column = 0;
   for (; column + 64 <= width; column += 64) {
-    add_blocks(count, 64, scale, out + column, accumulate,
-               [&](std::int64_t first, std::int64_t end, T* sums) { sum_packs<4>(rows, first, end, column, sums); });
+    add_blocks(count, 64, scale, out + column, accumulate, PackSums<4, Rows>{rows, column});
   }
   for (; column + 16 <= width; column += 16) {
-    add_blocks(count, 16, scale, out + column, accumulate,
-               [&](std::int64_t first, std::int64_t end, T* sums) { sum_packs<1>(rows, first, end, column, sums); });
+    add_blocks(count, 16, scale, out + column, accumulate, PackSums<1, Rows>{rows, column});
   }
   if (column < width) {
     const int w = static_cast<int>(width - column);
-    add_blocks(count, w, scale, out + column, accumulate,
-               [&](std::int64_t first, std::int64_t end, T* sums) { sum_few(rows, first, end, column, w, sums); });
+    add_blocks(count, w, scale, out + column, accumulate, FewSums<Rows>{rows, column, w});
   }
 }
 
