@@ -3,6 +3,7 @@
 #include <embergrad/embergrad.hpp>
 #include <embergrad/text/order.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "measure.hpp"
@@ -11,14 +12,14 @@
 namespace embergrad::bench {
 namespace {
 
-constexpr int64_t dim = 64;
 constexpr int64_t bags = 4096;
 constexpr int64_t indices_in_bag = 20;
 constexpr int64_t pool = 16;
 
 struct Case {
-  std::string size;
   int64_t rows;
+  int64_t dim;
+  DType dtype;
   BagMode mode;
   bool zipf;
 };
@@ -42,7 +43,7 @@ std::vector<int64_t> draw_rows(const Case& c, int64_t count) {
 
 nlohmann::ordered_json run(const Settings& settings, const Case& c, bool backward, bool sparse) {
   manual_seed(1);
-  Tensor weight = empty({c.rows, dim});
+  Tensor weight = empty({c.rows, c.dim}, {c.dtype, {}});
   nn::init::uniform(weight, -0.05, 0.05);
   weight.set_requires_grad();
   std::vector<Tensor> batches;
@@ -51,7 +52,7 @@ nlohmann::ordered_json run(const Settings& settings, const Case& c, bool backwar
     const Tensor all = tensor(rows, {pool, bags, indices_in_bag});
     for (int64_t b = 0; b < pool; ++b) batches.push_back(all[b].clone());
   }
-  Tensor grad_output = empty({bags, dim});
+  Tensor grad_output = empty({bags, c.dim});
   auto* element = grad_output.mutable_data<float>();
   for (int64_t i = 0; i < grad_output.numel(); ++i) {
     element[i] = static_cast<float>((text::uniform(5, static_cast<uint64_t>(i)) - 0.5) * 1e-3);
@@ -74,6 +75,7 @@ nlohmann::ordered_json run(const Settings& settings, const Case& c, bool backwar
   auto result = backward ? measure(how, train) : measure(how, infer);
   result["unit"] = "step";
   result["indices"] = bags * indices_in_bag;
+  result["table_MiB"] = static_cast<double>(weight.numel()) * static_cast<double>(item_size(c.dtype)) / (1 << 20);
   return result;
 }
 
@@ -82,7 +84,7 @@ nlohmann::ordered_json run(const Settings& settings, const Case& c, bool backwar
 std::vector<Workload> bag() {
   std::vector<Workload> all;
   const auto add = [&](const std::string& size, BagMode mode, bool zipf, bool backward, bool sparse) {
-    const Case c{size, size == "1M" ? 1'000'000 : 10'000'000, mode, zipf};
+    const Case c{size == "1M" ? 1'000'000 : 10'000'000, 64, DType::float32, mode, zipf};
     std::string name = backward ? "bag_fwdbwd/" : "bag_fwd/";
     name += size + (mode == BagMode::sum ? "_sum" : "_mean") + (zipf ? "_zipf" : "_uniform");
     if (backward) name += sparse ? "_sparse" : "_dense";
@@ -98,6 +100,11 @@ std::vector<Workload> bag() {
   add("1M", BagMode::sum, false, true, true);
   add("1M", BagMode::sum, true, true, false);
   add("10M", BagMode::sum, false, true, true);
+  for (const auto& [size, rows] : {std::pair("10k", 10'000), {"1M", 1'000'000}, {"100M", 100'000'000}}) {
+    const Case c{rows, 16, DType::bfloat16, BagMode::sum, false};
+    all.push_back(
+        {.name = std::string("bag_rows/") + size, .run = [=](const Settings& s) { return run(s, c, true, true); }});
+  }
   return all;
 }
 

@@ -94,7 +94,8 @@ void print_line(const ordered_json& result) {
   std::string extras = fmt::format("{}; peak {:.0f} MiB; cpu/wall {:.2f}; foreign {:.2f}; lin {:.2f}; allocations {}",
                                    result.at("unit").get<std::string>(), number("peak_MiB"), number("cpu_per_wall"),
                                    number("foreign"), number("lin"), result.at("allocations").get<int64_t>());
-  for (const char* key : {"GFLOPs", "tokens_per_s", "sentences_per_s", "words_per_s", "loss_before", "loss_after"}) {
+  for (const char* key :
+       {"table_MiB", "GFLOPs", "tokens_per_s", "sentences_per_s", "words_per_s", "loss_before", "loss_after"}) {
     if (result.contains(key)) extras += fmt::format("; {} {:.4g}", key, number(key));
   }
   if (!result.at("changed").get<bool>()) extras += "; !! checksum did not change";
