@@ -4,7 +4,7 @@
 
 #include <embergrad/error.hpp>
 
-#include "table.hpp"
+#include "embedding_table.hpp"
 
 namespace embergrad::nn {
 namespace {

@@ -182,7 +182,7 @@ EMBERGRAD_HD void sum_few(const Rows& rows, std::int64_t first, std::int64_t end
   }
 }
 
-// What add_blocks calls for the columns from `column` on: objects, since the code of a lambda would be a weak symbol.
+// What add_blocks calls for the columns from `column` on.
 template <int packs, class Rows>
 struct PackSums {
   const Rows& rows;

@@ -1,4 +1,4 @@
-#include "table.hpp"
+#include "embedding_table.hpp"
 
 #include <fmt/format.h>
 
