@@ -59,8 +59,8 @@ rules::AdagradCoefficients<T> rounded(const rules::AdagradCoefficients<double>& 
   return {static_cast<T>(c.rate), static_cast<T>(c.weight_decay), static_cast<T>(c.eps), static_cast<T>(c.sign)};
 }
 
-// Calls body(param, grad, n, at) for stretches of a step; at(view) is where the stretch begins in a state. Parameters of
-// 16 bits are brought to float32 and back.
+// Calls body(param, grad, n, at) for stretches of a step; at(view) is where the stretch begins in a state. Parameters
+// of 16 bits are brought to float32 and back.
 template <class Body>
 void for_each_stretch(const View& param, const View& grad, const RowList& rows, const Body& body) {
   const auto stretches = [&]<class Row, class T>(Row, T) {

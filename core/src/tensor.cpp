@@ -332,9 +332,8 @@ Tensor Tensor::to(DType wanted) const {
   Tensor converted = empty(shape(), {wanted, device()});
   launch(device(), Convert{.in = detail::view(*this), .out = detail::view(converted)});
   if (!is_floating(wanted)) return converted;
-  return record("to", converted, {*this}, [from = detail::gradient_dtype(dtype())](const Tensor& grad) {
-    return Gradient(grad.to(from));
-  });
+  return record("to", converted, {*this},
+                [from = detail::gradient_dtype(dtype())](const Tensor& grad) { return Gradient(grad.to(from)); });
 }
 
 Tensor Tensor::to(Device wanted) const {

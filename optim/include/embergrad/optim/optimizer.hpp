@@ -35,8 +35,8 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// One update. ValueError for a sparse gradient that this optimizer does not take; ShapeError, DTypeError or DeviceError for one that does not fit its
-  /// parameter any more; OutOfMemory.
+  /// One update. ValueError for a sparse gradient that this optimizer does not take; ShapeError, DTypeError or
+  /// DeviceError for one that does not fit its parameter any more; OutOfMemory.
   void step();
   /// Drops the gradients of all parameters.
   void zero_grad();
