@@ -89,6 +89,13 @@ void check_bag_lengths(const OpCheck& check, const Tensor& starts) {
   }
 }
 
+// A bag whose weights sum to 0 gives no gradient, not even of an infinity, which times 0 would be NaN.
+Tensor without_zero_sums(const Tensor& grad, const Tensor& weights, const Tensor& divisors) {
+  if (!weights.defined() || !divisors.defined()) return grad;
+  const Tensor is_zero = eq(divisors, 0);
+  return is_zero.sum().item() == 0 ? grad : masked_fill(grad, unsqueeze(is_zero, 1), 0.0);
+}
+
 View view_or_none(const Tensor& tensor, DType dtype) {
   return tensor.defined() ? detail::view(tensor) : View{.data = nullptr, .dtype = dtype, .size = 0};
 }
@@ -156,7 +163,7 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
        sparse = options.sparse, by_frequency = options.scale_grad_by_freq](const Tensor& grad, InputGradients& inputs) {
         if (inputs.wants(0)) {
           inputs.add(0, table_gradient(detail::rows_of({.index = index.get(),
-                                                        .grad = grad,
+                                                        .grad = without_zero_sums(grad, weights.get(), divisors),
                                                         .rows = rows,
                                                         .padding = padding,
                                                         .by_frequency = by_frequency,

@@ -356,6 +356,9 @@ def named_bags():
         "bag_weighted_mean_of_zero": (bag({}, [[0, 1], [1, 2]], weights=[[1, -1], [1, 1]], grad=ones),
                                       {"output": [[0, 0], [4, 5]], "grad.per_sample_weights": [[0, 0], [-1, 1]],
                                        "grad.weight": [[0, 0], [.5, .5], [.5, .5]]}),
+        "bag_weighted_mean_of_zero_infinite": (
+            bag({}, [[0, 1]], weights=[[1, -1]], grad=[[np.inf, np.nan]]),
+            {"output": [[0, 0]], "grad.per_sample_weights": [[0, 0]], "grad.weight": [[0, 0], [0, 0], [0, 0]]}),
         "bag_weighted_max": (bag({"mode": "max"}, [[0, 1, 2]], weights=[[1, -1, .5]], grad=ones[:1]),
                              {"output": [[2.5, 3]], "grad.per_sample_weights": [[0, 0, 11]],
                               "grad.weight": [[0, 0], [0, 0], [.5, .5]]}),
