@@ -44,49 +44,73 @@ void run(OnCpu, const GatherRows& request) {
 
 namespace {
 
-struct Lookup {
-  std::int64_t row, place;
+// Row and place of a lookup: in one word where both have 32 bits at most, for half the memory moves.
+struct WideLookup {
+  std::int64_t row_, place_;
+  WideLookup() = default;
+  WideLookup(std::int64_t row, std::int64_t place) : row_(row), place_(place) {}
+  [[nodiscard]] std::int64_t row() const { return row_; }
+  [[nodiscard]] std::int64_t place() const { return place_; }
+};
+struct NarrowLookup {
+  std::uint64_t both;
+  NarrowLookup() = default;
+  NarrowLookup(std::int64_t row, std::int64_t place)
+      : both(static_cast<std::uint64_t>(row) << 32 | static_cast<std::uint64_t>(place)) {}
+  [[nodiscard]] std::int64_t row() const { return static_cast<std::int64_t>(both >> 32); }
+  [[nodiscard]] std::int64_t place() const { return static_cast<std::int64_t>(both & 0xFFFFFFFFU); }
 };
 
 // Least significant digit first, 11 bits at a time: stable, and only as many passes as the rows have digits.
+template <class Lookup>
 const Lookup* sort_by_row(Lookup* lookups, Lookup* spare, std::int64_t count, std::int64_t table_rows) {
   constexpr int digit_bits = 11;
   constexpr std::int64_t digits = std::int64_t{1} << digit_bits;
   const int bits = std::bit_width(static_cast<std::uint64_t>(std::max<std::int64_t>(1, table_rows - 1)));
   for (int shift = 0; shift < bits; shift += digit_bits) {
     std::int64_t starts[digits] = {};
-    for (std::int64_t i = 0; i < count; ++i) ++starts[(lookups[i].row >> shift) & (digits - 1)];
+    for (std::int64_t i = 0; i < count; ++i) ++starts[(lookups[i].row() >> shift) & (digits - 1)];
     std::int64_t total = 0;
     for (std::int64_t d = 0; d < digits; ++d) total += std::exchange(starts[d], total);
-    for (std::int64_t i = 0; i < count; ++i) spare[starts[(lookups[i].row >> shift) & (digits - 1)]++] = lookups[i];
+    for (std::int64_t i = 0; i < count; ++i) spare[starts[(lookups[i].row() >> shift) & (digits - 1)]++] = lookups[i];
     std::swap(lookups, spare);
   }
   return lookups;
 }
 
-}  // namespace
-
-void run(OnCpu, const PlanRows& request) {
+template <class Lookup>
+void plan_rows(const PlanRows& request) {
   const std::int64_t n = request.index.size;
   const detail::Scratch<Lookup> lookups(2 * n);
   std::int64_t count = 0;
   cpu::visit_index(request.index.dtype, [&](auto index_type) {
     const auto* index = request.index.as<const decltype(index_type)>();
     for (std::int64_t i = 0; i < n; ++i) {
-      if (index[i] != request.skip) lookups[count++] = {static_cast<std::int64_t>(index[i]), i};
+      if (index[i] != request.skip) lookups[count++] = Lookup(static_cast<std::int64_t>(index[i]), i);
     }
   });
   const Lookup* sorted = sort_by_row(lookups.get(), lookups.get() + n, count, request.table_rows);
   std::int64_t segments = 0;
   for (std::int64_t i = 0; i < count; ++i) {
-    if (i == 0 || sorted[i].row != sorted[i - 1].row) {
+    if (i == 0 || sorted[i].row() != sorted[i - 1].row()) {
       request.starts[segments] = i;
-      request.rows[segments++] = sorted[i].row;
+      request.rows[segments++] = sorted[i].row();
     }
-    request.places[i] = sorted[i].place;
+    request.places[i] = sorted[i].place();
   }
   request.starts[segments] = count;
   *request.segments = segments;
+}
+
+}  // namespace
+
+void run(OnCpu, const PlanRows& request) {
+  constexpr std::int64_t narrow = std::int64_t{1} << 32;
+  if (request.table_rows <= narrow && request.index.size <= narrow) {
+    plan_rows<NarrowLookup>(request);
+  } else {
+    plan_rows<WideLookup>(request);
+  }
 }
 
 namespace {
