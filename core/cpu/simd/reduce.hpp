@@ -75,8 +75,8 @@ EMBERGRAD_HD void add_blocks(std::int64_t count, int w, T scale, T* out, bool ac
 // Sixteen numbers that the compiler keeps in registers. GNU C's vector extension: g++ and clang alike.
 template <class T>
 struct PackOf {
-  typedef T Type
-      __attribute__((vector_size(16 * sizeof(T))));  // NOLINT(modernize-use-using): as g++ and clang both take it
+  // NOLINTNEXTLINE(modernize-use-using): as g++ and clang both take it
+  typedef T Type __attribute__((vector_size(16 * sizeof(T))));
 };
 
 // An element of a table as a number to compute with.
