@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(a_save_is_whole_after_kill_9_at_any_moment) {
   const Small straight;
   const auto started = std::chrono::steady_clock::now();
   (void)straight.good(command);
-  const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - started;
+  std::chrono::duration<double> whole = std::chrono::steady_clock::now() - started;
   int cut_short = 0;
   for (int run = 0; run < 20; ++run) {
     const Small place;
@@ -144,7 +144,9 @@ BOOST_AUTO_TEST_CASE(a_save_is_whole_after_kill_9_at_any_moment) {
       Running running(place, arguments);
       running.wait_until([&] { return fs::exists(place / "m.resume"); });
       std::this_thread::sleep_for(whole * (static_cast<double>(random() % 1000) / 1000));
-      cut_short += running.stop(SIGKILL).status == 1000 + SIGKILL ? 1 : 0;
+      const bool killed = running.stop(SIGKILL).status == 1000 + SIGKILL;
+      cut_short += killed ? 1 : 0;
+      if (!killed) whole *= 0.7;  // it was over: the first run may have had a busier machine
     }
     BOOST_CHECK_NO_THROW(embergrad::optim::Checkpoint(place / "m.resume"));
     if (fs::exists(place / "m")) BOOST_CHECK_NO_THROW((void)embergrad::load(place / "m"));
