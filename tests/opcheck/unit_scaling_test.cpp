@@ -181,6 +181,19 @@ BOOST_AUTO_TEST_CASE(lstm) {
   BOOST_TEST_REQUIRE(!offset.is_error(), offset.error_message);
   is(offset.tensors.at("output.c_n").item(), sigmoid(2 * z + 1) + c);
 
+  // Two units, both the one above, projected to their sum over √2.
+  const auto projected =
+      run(R"({"op": "unit_scaling.lstm", "args": {"hidden_size": 2, "proj_size": 1, "bias": false}})",
+          {{"input", eg::tensor({{{0.5, 0.5}}}, f64)},
+           {"weight_ih_l0",
+            eg::tensor({{1.0, 1.0}, {1.0, 1.0}, {2.0, 2.0}, {2.0, 2.0}, {3.0, 3.0}, {3.0, 3.0}, {4.0, 4.0}, {4.0, 4.0}},
+                       f64)},
+           {"weight_hh_l0", eg::ones({8, 1}, f64)},
+           {"weight_hr_l0", eg::ones({1, 2}, f64)}});
+  BOOST_TEST_REQUIRE(!projected.is_error(), projected.error_message);
+  is(projected.tensors.at("output.h_n").item(), h * std::sqrt(2.0));
+  is(projected.tensors.at("output.output").item(), h * std::sqrt(2.0) / 0.197);
+
   BOOST_TEST(answer(R"({"hidden_size": 1, "bias": false, "forget_offset": 0.5})").error_class == "ValueError");
   BOOST_TEST(answer(R"({"hidden_size": 1, "bias": false, "constraint": "median"})").error_class == "ValueError");
   BOOST_TEST(answer(R"({"hidden_size": 1, "bias": false, "constraint": "to_left_grad_scale"})").error_class ==
