@@ -121,14 +121,18 @@ class EngineOf final : public Engine {
 };
 
 struct Kind {
-  std::unique_ptr<Engine> (*make)(const std::vector<Tensor>& parameters, const Arguments& options);
+  // Without `updates`, the type's own.
+  std::unique_ptr<Engine> (*make)(const std::vector<Tensor>& parameters, const Arguments& options,
+                                  std::optional<optim::Updates> updates);
   std::vector<const char*> state;  // the tensors that PyTorch has too
 };
 
 template <class Type, class Options>
-std::unique_ptr<Engine> make(const std::vector<Tensor>& parameters, const Arguments& given) {
+std::unique_ptr<Engine> make(const std::vector<Tensor>& parameters, const Arguments& given,
+                             std::optional<optim::Updates> updates) {
   Options options;
   change(options, given);
+  options.updates = updates.value_or(options.updates);
   return std::make_unique<EngineOf<Type, Options>>(parameters, options);
 }
 
@@ -155,7 +159,7 @@ std::optional<std::int64_t> number_below(const std::string& text, std::int64_t b
 // What the arguments say beside the optimizer's own options.
 struct Schedule {
   std::int64_t steps = 0;
-  bool dense_updates = false;
+  std::optional<optim::Updates> updates;
   std::vector<double> lr;  // empty: left alone
   std::map<std::int64_t, Arguments> options_at;
   std::vector<std::int64_t> read_at;
@@ -170,12 +174,13 @@ Schedule schedule_of(const Case& c) {
   schedule.steps = c.args.get<std::int64_t>("steps");
   if (schedule.steps < 0) c.args.refuse("steps", "at least 0");
 
-  const auto updates = c.args.get<std::string>("updates", "exact");
-  if (updates != "dense" && updates != "exact" && updates != "touched_only") {
-    c.args.refuse("updates", "dense, exact or touched_only");
+  if (c.args.has("updates")) {
+    const auto name = c.args.get<std::string>("updates");
+    for (const auto updates : {optim::Updates::exact, optim::Updates::touched_only, optim::Updates::dense}) {
+      if (name == optim::name_of(updates)) schedule.updates = updates;
+    }
+    if (!schedule.updates) c.args.refuse("updates", "dense, exact or touched_only");
   }
-  if (updates == "touched_only") throw Unsupported("optimizer: updates touched_only");
-  schedule.dense_updates = updates == "dense";
 
   if (const auto lr = c.args.find<std::vector<double>>("lr")) {
     if (static_cast<std::int64_t>(lr->size()) != schedule.steps) c.args.refuse("lr", "one number for each step");
@@ -299,7 +304,7 @@ class Run {
 
   void make_optimizer() {
     freeze_rows();
-    engine_ = kind_.make(parameters_, options_);
+    engine_ = kind_.make(parameters_, options_, schedule_.updates);
   }
 
   void freeze_rows() {
@@ -358,8 +363,7 @@ class Run {
       throw ShapeError(
           fmt::format("optimizer: {} is sparse, but its parameter has shape {}", name, parameter.shape().to_string()));
     }
-    RowSparse rows = RowSparse::from_rows(indices, values, parameter.size(0));
-    return schedule_.dense_updates ? Gradient(rows.to_dense()) : Gradient(std::move(rows));
+    return RowSparse::from_rows(indices, values, parameter.size(0));
   }
 
   // In the type that PyTorch keeps it in. Its Adagrad has state before the first gradient.

@@ -45,7 +45,6 @@ BOOST_AUTO_TEST_CASE(an_optimizer_takes_its_schedule) {
   BOOST_TEST(got.tensors.at("state.0.step").item() == 2.0);
 
   BOOST_TEST(run(R"("optimizer": "Rprop", "steps": 3)").error_class == "Unsupported");
-  BOOST_TEST(run(sgd + R"("updates": "touched_only")").error_class == "Unsupported");
   BOOST_TEST(run(sgd + R"("options": {"foreach": true})").error_class == "Unsupported");
   BOOST_TEST(run(sgd + R"("updates": "lazy")").error_class == "ValueError");
   BOOST_TEST(run(sgd + R"("options": {"lr": -1})").error_class == "ValueError");
