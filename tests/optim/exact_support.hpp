@@ -16,6 +16,7 @@
 #include <embergrad/autograd.hpp>
 #include <embergrad/ops.hpp>
 #include <embergrad/optim.hpp>
+#include <embergrad/row_sparse.hpp>
 
 #include "optim/optim_support.hpp"
 #include "support/check.hpp"
@@ -145,6 +146,21 @@ inline double share_at(std::int64_t step, std::int64_t steps) {
   const double way = static_cast<double>(step) / static_cast<double>(steps);
   if (way > .5 && way < .55) return 0;
   return std::min(way * 20, (1 + std::cos(std::numbers::pi * way)) / 2);
+}
+
+// Changes options of a group by name of their type.
+template <class Type, class Change>
+void change(optim::Optimizer& optimizer, const Change& body) {
+  auto& typed = dynamic_cast<Type&>(optimizer);
+  auto options = typed.options();
+  body(options);
+  typed.set_options(0, options);
+}
+
+// A gradient without rows: a step in which all rows are idle.
+inline Gradient no_rows(const Tensor& table) {
+  return RowSparse::from_rows(zeros({0}, {DType::int64, {}}), zeros({0, table.size(1)}, {table.dtype(), {}}),
+                              table.size(0));
 }
 
 // Called before each step.
