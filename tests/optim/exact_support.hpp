@@ -193,4 +193,59 @@ inline void is_a_speed_switch(const Program& program, const std::vector<Trainer>
   }
 }
 
+inline constexpr TensorOptions f64{DType::float64, {}};
+// Where norms or products sum in another order, or over zeros too.
+inline constexpr double other_sums = 1e-10;
+
+inline const Regression& task() {
+  static const Regression regression({});
+  return regression;
+}
+
+// A table amid training; most of its rows are idle at any time.
+struct Run {
+  Run(const Trainer& trainer, bool is_sparse, std::int64_t steps = 60)
+      : sparse(is_sparse), table(task().table()), optimizer(trainer.make({table})) {
+    go_on(steps);
+  }
+  void go_on(std::int64_t steps) {
+    for (const std::int64_t end = step + steps; step < end; ++step) {
+      optimizer->zero_grad();
+      task().backward(table, step, sparse);
+      optimizer->step();
+    }
+  }
+  [[nodiscard]] Tensor values() const { return table.detach().clone(); }
+
+  bool sparse;
+  Tensor table;
+  std::unique_ptr<optim::Optimizer> optimizer;
+  std::int64_t step = 0;
+};
+
+// Trains, lets `event` happen, goes on.
+template <class Event>
+Program amid(const Event& event) {
+  return [event](const Trainer& trainer, bool sparse) {
+    Run run(trainer, sparse);
+    event(run);
+    run.go_on(60);
+    return run.values();
+  };
+}
+
+// Trains by steps of another kind: `backward` fills the gradients of one.
+template <class Backward>
+Program by(const Backward& backward) {
+  return [backward](const Trainer& trainer, bool sparse) {
+    Run run(trainer, sparse, 0);
+    for (std::int64_t step = 0; step < 150; ++step) {
+      run.optimizer->zero_grad();
+      backward(run.table, step, sparse);
+      run.optimizer->step();
+    }
+    return run.values();
+  };
+}
+
 }  // namespace embergrad::test
