@@ -213,6 +213,47 @@ BOOST_AUTO_TEST_CASE(tables_that_grow) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(tables_that_change_their_type) {
+  for (const Trainer& trainer : one_of_each_kind()) {
+    const auto train = [&](bool sparse) {
+      eg::nn::Embedding layer({.num_embeddings = 200,
+                               .embedding_dim = 4,
+                               .sparse = sparse,
+                               .weight = task().table().detach(),
+                               .dtype = eg::DType::float64});
+      const auto optimizer = trainer.make({layer.weight});
+      for (std::int64_t step = 0; step < 90; ++step) {
+        if (step == 60) layer.to(eg::DType::float32);
+        optimizer->zero_grad();
+        eg::mse_loss(layer(task().ids(step)), eg::full({12, 4}, .5, layer.weight.options())).backward();
+        optimizer->step();
+      }
+      return layer.weight.detach().clone();
+    };
+    BOOST_TEST(near(trainer.name, train(true), train(false), trainer.closeness == 0 ? 0 : 1e-5));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(optimizers_that_move) {
+  const auto train = [](bool sparse) {
+    Tensor table = task().table();
+    std::vector<optim::SGD> several;
+    several.emplace_back(std::vector<Tensor>{table}, optim::SGDOptions{.lr = .1, .momentum = .9});
+    for (std::int64_t step = 0; step < 60; ++step) {
+      if (step % 20 == 19) {
+        optim::SGD moved = std::move(several.back());
+        several.clear();
+        several.push_back(std::move(moved));
+      }
+      several.back().zero_grad();
+      task().backward(table, step, sparse);
+      several.back().step();
+    }
+    return table.detach().clone();
+  };
+  BOOST_TEST(near("moved", train(true), train(false), closed));
+}
+
 // Tables and dense parameters in one optimizer, groups each with its own mode.
 BOOST_AUTO_TEST_CASE(groups_and_dense_parameters) {
   const auto train = [](Updates first, bool first_sparse, Updates second) {
