@@ -424,7 +424,7 @@ def draw_16_bit(d, name, options, dtype):
     rows = d.integer(2, 8)
     sparse = name in ("SparseAdam", "SGD", "Adagrad") and (name == "SparseAdam" or d.chance(0.6))
     args = {"optimizer": name, "options": options, "steps": steps}
-    t = {"param.0": narrowed(d.values([rows, width], F64), dtype)}
+    t = {"param.0": narrowed(d.values([rows, width], F64, scale=0.3), dtype)}
     if sparse and name != "SparseAdam":
         args["updates"] = d.pick(["dense", "touched_only", "exact"])
     for step in range(steps):
@@ -434,8 +434,8 @@ def draw_16_bit(d, name, options, dtype):
         else:
             t[f"grad.{step}.0"] = narrowed(0.5 + d.r.random([rows, width]), dtype)
     calm(name, args)
-    if args.get("updates") == "exact":  # a float32 copy would have to be kept
-        return Case("optimizer", args, t, [], "invalid", "sparse updates of 16 bits are dense or touched_only")
+    if args.get("updates") == "exact" and (options.get("momentum") or options.get("weight_decay")):
+        return Case("optimizer", args, t, [], "invalid", "rows of 16 bits that would move when idle")
     return Case("optimizer", args, t, [])
 
 
