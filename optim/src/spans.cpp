@@ -435,9 +435,9 @@ bool AdamSpans::finish(std::int64_t s) {
   const double mass = lane[mass_row * lanes];
   const double per_u = mass / (lane[root_row * lanes] * lane[root_row * lanes]);
   const Sums sums = sums_of(s);
-  const bool small = plain_ ? mass * plain_peak_ <= gone * sums.plain
-                            : per_u * peak_ <= gone * sums.at_1 && mass * peak_ <= gone * sums.at_0;
-  if (!small && per_u > long_gone * static_cast<double>(steps_[s].root_scale)) return false;
+  const bool small = plain_ ? sums.plain > 0 && mass * plain_peak_ <= gone * sums.plain
+                            : sums.at_1 > 0 && per_u * peak_ <= gone * sums.at_1 && mass * peak_ <= gone * sums.at_0;
+  if (!small && per_u > long_gone) return false;
 
   const double dropped = mass == 0 ? 0.0 : std::max(per_u / sums.at_1, mass / sums.at_0);
   if (s == 0) origin_ = {.sums = sums, .dropped = dropped, .log_keep = log_since(keep_log, 0)};
