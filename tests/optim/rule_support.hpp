@@ -1,6 +1,8 @@
 // What the test of every rule asks: the three modes, and how close exact updates come to dense training.
 #pragma once
 
+#include <embergrad/error.hpp>
+
 #include "nn/says.hpp"
 #include "optim/exact_support.hpp"
 #include "support/compare.hpp"
