@@ -3,7 +3,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include "optimizer_of.hpp"
+#include "options.hpp"
 #include "step_plan.hpp"
 
 namespace embergrad::optim {
@@ -27,9 +27,7 @@ struct AnyAdamOptions {
   static std::vector<std::string> problems(const Options& options) {
     std::vector<std::string> found;
     check_not_negative(found, "lr", options.lr);
-    for (const double beta : {options.betas.beta1, options.betas.beta2}) {
-      if (!(beta >= 0 && beta < 1)) found.push_back(fmt::format("betas must be in [0, 1), but one is {}", beta));
-    }
+    check_betas(found, options.betas);
     check_not_negative(found, "eps", options.eps);
     check_not_negative(found, "weight_decay", options.weight_decay);
     return found;
@@ -39,13 +37,9 @@ struct AnyAdamOptions {
 }  // namespace
 
 template <>
-struct OptionsOf<AdamOptions> : AnyAdamOptions {};
+struct detail::OptionsOf<AdamOptions> : AnyAdamOptions {};
 template <>
-struct OptionsOf<AdamWOptions> : AnyAdamOptions {};
-
-static std::vector<double> numbers_of(const Betas& betas) { return {betas.beta1, betas.beta2}; }
-static const double* number_in(const Betas& betas) { return &betas.beta1; }
-static void set_field(Betas& betas, const std::vector<double>& numbers) { betas = {numbers[0], numbers[1]}; }
+struct detail::OptionsOf<AdamWOptions> : AnyAdamOptions {};
 
 template class OptimizerOf<AdamOptions>;
 template class OptimizerOf<AdamWOptions>;
@@ -78,10 +72,7 @@ StepPlan AdamFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t s
   const Options& o = this->options(entry.group);
   const auto t = static_cast<double>(step);
   constexpr bool decoupled = std::is_same_v<Options, AdamWOptions>;
-  // Without decay nothing is added: 0·inf would be NaN.
-  const rules::Decay decay = o.weight_decay == 0 ? rules::Decay::none
-                             : decoupled         ? rules::Decay::decoupled
-                                                 : rules::Decay::coupled;
+  const rules::Decay decay = decay_of(o.weight_decay, decoupled);
   const double keep = decoupled ? 1 - o.lr * o.weight_decay : 1;
   const double rate = o.lr / (1 - std::pow(o.betas.beta1, t));
   const double correction2 = 1 - std::pow(o.betas.beta2, t);

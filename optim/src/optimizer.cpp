@@ -1,7 +1,7 @@
 #include <embergrad/autograd.hpp>
 #include <embergrad/error.hpp>
 #include <embergrad/ops.hpp>
-#include <embergrad/optim/optimizer.hpp>
+#include <embergrad/optim/optimizer_of.hpp>
 #include <embergrad/warning.hpp>
 
 #include <fmt/format.h>
@@ -23,8 +23,6 @@
 
 namespace embergrad::optim {
 namespace {
-
-constexpr const char* updates_words[] = {"exact", "touched_only", "dense"};
 
 constexpr std::int64_t layout_version = 2;  // 1 knew no `updates`
 
@@ -83,6 +81,10 @@ void Optimizer::check_group(std::size_t group) const {
   if (group >= group_sizes_.size()) {
     throw IndexError(fmt::format("{}: group is {}, but there are {}", name(), group, group_sizes_.size()));
   }
+}
+
+void Optimizer::check_no_problems(std::size_t group, const std::vector<std::string>& problems) const {
+  if (!problems.empty()) throw ValueError(fmt::format("{}: group {}: {}", name(), group, fmt::join(problems, "; ")));
 }
 
 std::vector<Tensor> Optimizer::parameters(std::size_t group) const {
@@ -320,10 +322,10 @@ void Optimizer::settle_all() {
 
 void Optimizer::set_updates(std::size_t group, Updates updates) {
   check_group(group);
+  take_updates(group, updates);
   for (Entry& entry : entries_) {
     if (entry.group == group) entry.deferral.reset();
   }
-  take_updates(group, updates);
 }
 
 std::vector<std::int64_t> Optimizer::last_steps(std::size_t parameter) const {
@@ -337,7 +339,7 @@ std::int64_t Optimizer::history_bytes() const {
   return bytes;
 }
 
-const char* name_of(Updates updates) { return updates_words[static_cast<std::size_t>(updates)]; }
+const char* name_of(Updates updates) { return detail::updates_words[static_cast<std::size_t>(updates)]; }
 
 // --- state
 

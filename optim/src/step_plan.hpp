@@ -14,6 +14,18 @@ struct NoTime {};
 struct LinearTime {
   Matrix2 step;
 };
+// Closed: the averages (slots 0 and 2) fade, w follows the momentum (slot 1).
+struct RmspropTime {
+  Matrix2 step;  // of w and momentum
+  double alpha;
+  bool centered;
+};
+// Closed: w goes on by the sign of the moment (slot 0), which fades.
+struct LionTime {
+  double lr;
+  double beta2;  // above 0
+  double weight_decay;
+};
 // Bounded: the moments fade (slots 0 and 1; the largest second moment is slot 2), within a proven relative error.
 struct AdamTime {
   AdamStepOfTime step;
@@ -26,7 +38,7 @@ struct ReplayTime {};
 // No span describes this step: every row is taken along.
 struct WholeTable {};
 
-using Time = std::variant<NoTime, LinearTime, AdamTime, ReplayTime, WholeTable>;
+using Time = std::variant<NoTime, LinearTime, RmspropTime, LionTime, AdamTime, ReplayTime, WholeTable>;
 
 struct StepPlan {
   StepRule rule;

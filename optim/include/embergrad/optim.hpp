@@ -4,10 +4,13 @@
 
 #include <embergrad/optim/adagrad.hpp>
 #include <embergrad/optim/adam.hpp>
+#include <embergrad/optim/betas.hpp>
 #include <embergrad/optim/checkpoint.hpp>
 #include <embergrad/optim/clip.hpp>
+#include <embergrad/optim/lion.hpp>
 #include <embergrad/optim/mup.hpp>
 #include <embergrad/optim/optimizer.hpp>
+#include <embergrad/optim/rmsprop.hpp>
 #include <embergrad/optim/schedule.hpp>
 #include <embergrad/optim/sgd.hpp>
 #include <embergrad/optim/updates.hpp>

@@ -65,7 +65,7 @@ class Optimizer {
   void set_lr(double lr, std::size_t group = 0);
   /// What becomes of idle rows under sparse gradients.
   [[nodiscard]] virtual Updates updates(std::size_t group = 0) const = 0;
-  /// Changes that; all rows of the group are brought up to date first.
+  /// Changes that; all rows of the group are brought up to date first. ValueError where there is no choice.
   void set_updates(std::size_t group, Updates updates);
   /// Whether a step is left out as a whole, no step counted, if a gradient holds NaN or an infinity. At first no: they
   /// reach the parameters, as in PyTorch. Looking costs a pass over the gradients.
@@ -84,8 +84,8 @@ class Optimizer {
   /// made, or what the last OneCycleLR chose; nothing if there was no scheduler.
   [[nodiscard]] std::optional<double> initial_lr(std::size_t group = 0) const;
 
-  /// A state tensor of a parameter under PyTorch's name (`momentum_buffer`; `step`, `exp_avg`, `exp_avg_sq`,
-  /// `max_exp_avg_sq`); undefined if there is none yet. Parameters are counted over all groups. IndexError if there is
+  /// A state tensor of a parameter under PyTorch's name (`momentum_buffer`; `step`, `exp_avg`, …: each optimizer says
+  /// which); undefined if there is none yet. Parameters are counted over all groups. IndexError if there is
   /// no such parameter, ValueError if this optimizer has no state of that name.
   [[nodiscard]] Tensor state(std::size_t parameter, std::string_view name) const;
 
@@ -147,6 +147,8 @@ class Optimizer {
   void check_not_empty() const;
   /// IndexError if there is no such group.
   void check_group(std::size_t group) const;
+  /// ValueError that lists what is wrong with a group's options, if anything is.
+  void check_no_problems(std::size_t group, const std::vector<std::string>& problems) const;
 
   /// The options of a group, all of them.
   [[nodiscard]] virtual std::vector<Option> group_options(std::size_t group) const = 0;
@@ -225,7 +227,7 @@ class OptimizerOf : public Optimizer {
   /// only set_updates changes; nothing is changed then.
   void set_options(std::size_t group, const OptionsType& options);
   /// See Optimizer.
-  [[nodiscard]] Updates updates(std::size_t group = 0) const override { return options(group).updates; }
+  [[nodiscard]] Updates updates(std::size_t group = 0) const override;
 
  protected:
   /// Errors of add_group, and ValueError for invalid options.
@@ -240,9 +242,12 @@ class OptimizerOf : public Optimizer {
   /// See Optimizer.
   void take_options(std::size_t group, const std::vector<Option>& options) override;
   /// See Optimizer.
-  void take_updates(std::size_t group, Updates updates) override { options_[group].updates = updates; }
+  void take_updates(std::size_t group, Updates updates) override;
 
  private:
+  // Without that field, idle rows always stand still.
+  static constexpr bool has_updates = requires(OptionsType options) { options.updates; };
+
   std::vector<OptionsType> options_;
 };
 
