@@ -97,8 +97,8 @@ StepPlan AdamFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t s
   };
   if (decay == rules::Decay::coupled) {
     plan.time = ReplayTime{};
-  } else if (keep <= 0) {
-    plan.time = WholeTable{};
+  } else if (keep <= 0 || (o.amsgrad && step > 1 && !entry.slots[2].defined())) {
+    plan.time = WholeTable{};  // in the second case the largest v of every row begins here
   }
   return plan;
 }

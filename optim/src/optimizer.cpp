@@ -246,11 +246,10 @@ void Optimizer::prepare(std::size_t index) {
 void Optimizer::apply(Entry& entry) {
   Tensor& parameter = entry.parameter;
   const Gradient& gradient = parameter.grad();
-  const bool first = !entry.slots[0].defined();
+  const detail::StepPlan planned = plan(entry, entry.steps + 1, !entry.slots[0].defined());
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     if (entry.spares[s].defined()) entry.slots[s] = std::exchange(entry.spares[s], {});
   }
-  const detail::StepPlan planned = plan(entry, entry.steps + 1, first);
   const Way way = way_of(entry, planned);
   const bool by_rows = way == Way::rows || way == Way::deferred_rows;
   const Tensor grad = by_rows                      ? gradient.rows().values()
