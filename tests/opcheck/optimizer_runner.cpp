@@ -33,14 +33,24 @@ namespace {
 
 // --- options by name: each(options, f) calls f(name, field) ----------------------------------------------------------
 
-template <class F>
-void each(optim::SGDOptions& options, const F& option) {
+template <class F, class SgdLike>
+void each_of_sgd(SgdLike& options, const F& option) {
   option("lr", options.lr);
   option("momentum", options.momentum);
   option("dampening", options.dampening);
   option("weight_decay", options.weight_decay);
   option("nesterov", options.nesterov);
   option("maximize", options.maximize);
+}
+
+template <class F>
+void each(optim::SGDOptions& options, const F& option) {
+  each_of_sgd(options, option);
+}
+
+template <class F>
+void each(optim::SGDWOptions& options, const F& option) {
+  each_of_sgd(options, option);
 }
 
 template <class F, class AdamLike>
@@ -71,6 +81,25 @@ void each(optim::AdagradOptions& options, const F& option) {
   option("weight_decay", options.weight_decay);
   option("initial_accumulator_value", options.initial_accumulator_value);
   option("eps", options.eps);
+  option("maximize", options.maximize);
+}
+
+template <class F>
+void each(optim::RMSpropOptions& options, const F& option) {
+  option("lr", options.lr);
+  option("alpha", options.alpha);
+  option("eps", options.eps);
+  option("weight_decay", options.weight_decay);
+  option("momentum", options.momentum);
+  option("centered", options.centered);
+  option("maximize", options.maximize);
+}
+
+template <class F>
+void each(optim::LionOptions& options, const F& option) {
+  option("lr", options.lr);
+  option("betas", options.betas);
+  option("weight_decay", options.weight_decay);
   option("maximize", options.maximize);
 }
 
@@ -142,6 +171,9 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
       {"Adam", {make<optim::Adam, optim::AdamOptions>, {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}}},
       {"AdamW", {make<optim::AdamW, optim::AdamWOptions>, {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}}},
       {"Adagrad", {make<optim::Adagrad, optim::AdagradOptions>, {"step", "sum"}}},
+      {"RMSprop", {make<optim::RMSprop, optim::RMSpropOptions>, {"step", "square_avg", "momentum_buffer", "grad_avg"}}},
+      {"Lion", {make<optim::Lion, optim::LionOptions>, {}}},
+      {"SGDW", {make<optim::SGDW, optim::SGDWOptions>, {}}},
   };
   return table;
 }

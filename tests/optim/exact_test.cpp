@@ -24,6 +24,7 @@ const std::vector<Trainer>& all_rules() {
                           optim::SGDOptions{.lr = .1, .momentum = .95, .weight_decay = 1e-2, .nesterov = true}, closed),
       trainer<optim::SGD>("SGD, slow momentum", optim::SGDOptions{.lr = .02, .momentum = .99, .weight_decay = 1e-3},
                           closed),
+      trainer<optim::SGDW>("SGDW", optim::SGDWOptions{.lr = .1, .momentum = .9, .weight_decay = .05}, closed),
       trainer<optim::Adam>("Adam", optim::AdamOptions{.lr = 1e-2}, bounded),
       trainer<optim::Adam>("Adam, amsgrad", optim::AdamOptions{.lr = 1e-2, .amsgrad = true}, bounded),
       trainer<optim::Adam>("Adam, decay", optim::AdamOptions{.lr = 1e-2, .eps = 1e-3, .weight_decay = .05}, replayed),
@@ -36,7 +37,16 @@ const std::vector<Trainer>& all_rules() {
       trainer<optim::AdamW>("AdamW, 0 .99", optim::AdamWOptions{.lr = 1e-2, .betas = {0, .99}}, bounded),
       trainer<optim::AdamW>("AdamW, large eps", optim::AdamWOptions{.lr = 1e-1, .eps = .1}, bounded),
       trainer<optim::Adagrad>("Adagrad", optim::AdagradOptions{.lr = .1, .lr_decay = 1e-2}, replayed),
-      trainer<optim::Adagrad>("Adagrad, decay", optim::AdagradOptions{.lr = .1, .weight_decay = .05}, replayed)};
+      trainer<optim::Adagrad>("Adagrad, decay", optim::AdagradOptions{.lr = .1, .weight_decay = .05}, replayed),
+      trainer<optim::RMSprop>("RMSprop", optim::RMSpropOptions{.lr = 1e-2, .alpha = .9}, bounded),
+      trainer<optim::RMSprop>("RMSprop, momentum", optim::RMSpropOptions{.lr = 1e-2, .momentum = .9}, closed),
+      trainer<optim::RMSprop>("RMSprop, centered", optim::RMSpropOptions{.lr = 1e-2, .eps = 1e-3, .centered = true},
+                              bounded),
+      trainer<optim::RMSprop>("RMSprop, decay",
+                              optim::RMSpropOptions{.lr = 1e-2, .eps = 1e-2, .weight_decay = .05, .momentum = .5},
+                              replayed),
+      trainer<optim::Lion>("Lion", optim::LionOptions{.lr = 1e-3}, closed),
+      trainer<optim::Lion>("Lion, decay", optim::LionOptions{.lr = 1e-3, .weight_decay = .1}, closed)};
   return all;
 }
 
