@@ -46,17 +46,10 @@ template class OptimizerOf<AdamWOptions>;
 
 namespace detail {
 
-template <bool amsgrad>
-static StepRule rule_of(rules::Decay decay) {
-  switch (decay) {
-    case rules::Decay::none:
-      return step_rule<rules::Adam<rules::Decay::none, amsgrad>>;
-    case rules::Decay::coupled:
-      return step_rule<rules::Adam<rules::Decay::coupled, amsgrad>>;
-    default:
-      return step_rule<rules::Adam<rules::Decay::decoupled, amsgrad>>;
-  }
-}
+template <rules::Decay decay>
+using PlainAdam = rules::Adam<decay, false>;
+template <rules::Decay decay>
+using AmsGrad = rules::Adam<decay, true>;
 
 template <class Options>
 AdamFamily<Options>::AdamFamily(const char* name, const std::vector<typename OptimizerOf<Options>::Group>& groups)
@@ -76,8 +69,10 @@ StepPlan AdamFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t s
   const double keep = decoupled ? 1 - o.lr * o.weight_decay : 1;
   const double rate = o.lr / (1 - std::pow(o.betas.beta1, t));
   const double correction2 = 1 - std::pow(o.betas.beta2, t);
-  StepPlan plan{
-      .rule = o.amsgrad ? rule_of<true>(decay) : rule_of<false>(decay),
+  // The largest v of every row begins with the first step that asks for it.
+  const bool begins = o.amsgrad && step > 1 && !entry.slots[2].defined();
+  return {
+      .rule = o.amsgrad ? rule_of<AmsGrad>(decay) : rule_of<PlainAdam>(decay),
       .numbers = rules::AdamCoefficients<double>{.step_size = rate,
                                                  .fresh1 = 1 - o.betas.beta1,
                                                  .beta2 = o.betas.beta2,
@@ -87,20 +82,15 @@ StepPlan AdamFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t s
                                                  .weight_decay = o.weight_decay,
                                                  .keep = keep,
                                                  .sign = o.maximize ? -1.0 : 1.0},
-      .time = AdamTime{.step = {.rate = rate,
-                                .beta1 = o.betas.beta1,
-                                .beta2 = o.betas.beta2,
-                                .correction2 = correction2,
-                                .keep = keep},
-                       .eps = o.eps,
-                       .amsgrad = o.amsgrad},
+      .time = begins ? Time(WholeTable{})
+                     : time_of_moments(decay, {.step = {.rate = rate,
+                                                        .beta1 = o.betas.beta1,
+                                                        .beta2 = o.betas.beta2,
+                                                        .correction2 = correction2,
+                                                        .keep = keep},
+                                               .eps = o.eps,
+                                               .amsgrad = o.amsgrad}),
   };
-  if (decay == rules::Decay::coupled) {
-    plan.time = ReplayTime{};
-  } else if (keep <= 0 || (o.amsgrad && step > 1 && !entry.slots[2].defined())) {
-    plan.time = WholeTable{};  // in the second case the largest v of every row begins here
-  }
-  return plan;
 }
 
 template class AdamFamily<AdamOptions>;

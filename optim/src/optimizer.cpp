@@ -181,6 +181,10 @@ void Optimizer::prepare(std::size_t index) {
   if (!gradient.defined()) return;
   const auto place = [&] { return fmt::format("{}: parameter {}", name(), index); };
   const bool sparse = gradient.is_sparse();
+  if (!sparse && layout_.sparse_alone) {
+    throw ValueError(
+        fmt::format("{} has a dense gradient, but {} takes sparse ones alone; Adam takes both", place(), name()));
+  }
   if (!is_floating(parameter.dtype())) {
     throw DTypeError(fmt::format("{} must be floating, but has become {}", place(), name_of(parameter.dtype())));
   }
@@ -260,6 +264,7 @@ void Optimizer::apply(Entry& entry) {
     entry.deferral->clock->begin(planned, entry.slots, entry.steps);
   }
   if (layout_.counts_steps) ++entry.steps;
+  entry.number = planned.number;
   embergrad::detail::begin_row_change(name(), parameter);
 
   // The list of frozen rows belongs to the storage, whose rows begin before those of a view with an offset.
@@ -355,11 +360,18 @@ Tensor Optimizer::state(std::size_t parameter, std::string_view wanted) const {
   if (layout_.counts_steps && wanted == "step") {
     return entry.steps == 0 ? Tensor() : tensor(static_cast<double>(entry.steps));
   }
+  if (layout_.number != nullptr && wanted == layout_.number) {
+    return entry.steps == 0 ? Tensor() : tensor(double{entry.number});
+  }
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     if (wanted == layout_.slots[s]) return entry.slots[s];
   }
-  throw ValueError(fmt::format("{}: there is no state named \"{}\"; there is {}{}", name(), wanted,
-                               layout_.counts_steps ? "step, " : "", fmt::join(layout_.slots, ", ")));
+  std::vector<std::string> names;
+  if (layout_.counts_steps) names.emplace_back("step");
+  if (layout_.number != nullptr) names.emplace_back(layout_.number);
+  names.insert(names.end(), layout_.slots.begin(), layout_.slots.end());
+  throw ValueError(
+      fmt::format("{}: there is no state named \"{}\"; there is {}", name(), wanted, fmt::join(names, ", ")));
 }
 
 Optimizer::Keys Optimizer::numbers() const {
@@ -429,6 +441,9 @@ StateDict Optimizer::state_dict(const Keys& keys) const {
     const std::string prefix = fmt::format("state.{}.", keys.parameters[i]);
     if (keys.are_names) state.set(prefix + "group", tensor(static_cast<std::int64_t>(entry.group)));
     if (entry.steps > 0) state.set(prefix + "step", tensor(entry.steps));  // float32 does not hold every number
+    if (entry.steps > 0 && layout_.number != nullptr) {
+      state.set(prefix + layout_.number, tensor(double{entry.number}));
+    }
     for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
       if (entry.slots[s].defined()) state.set(prefix + layout_.slots[s], entry.slots[s]);
     }
@@ -570,14 +585,27 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
     }
     bool has_any = step != nullptr;
     bool has_all = step != nullptr;
+    std::vector<std::string> together{"step"};
+    if (layout_.number != nullptr) {
+      const Tensor* number = find(prefix + layout_.number);
+      together.emplace_back(layout_.number);
+      has_any = has_any || number != nullptr;
+      has_all = has_all && number != nullptr;
+      const double value = number == nullptr ? 1 : number->numel() == 1 ? number->item() : -1;
+      entry.number = static_cast<float>(value);
+      if (!(value >= 0 && value <= 1)) {
+        problems.push_back(fmt::format("{}{} must be one number in [0, 1]", prefix, layout_.number));
+      }
+    }
     for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
       const bool has_slot = source.contains(prefix + layout_.slots[s]);
       has_any = has_any || has_slot;
-      if (s < layout_.always) has_all = has_all && has_slot;
+      if (s >= layout_.always) continue;
+      has_all = has_all && has_slot;
+      together.emplace_back(layout_.slots[s]);
     }
     if (has_any && !has_all) {
-      problems.push_back(fmt::format("{}step, {} must be there together", prefix,
-                                     fmt::join(layout_.slots.first(layout_.always), ", ")));
+      problems.push_back(fmt::format("{}{} must be there together", prefix, fmt::join(together, ", ")));
     }
   }
 

@@ -51,17 +51,12 @@ template class OptimizerOf<SGDWOptions>;
 
 namespace detail {
 
-template <bool has_momentum, bool nesterov>
-static StepRule rule_of(rules::Decay decay) {
-  switch (decay) {
-    case rules::Decay::none:
-      return step_rule<rules::Sgd<has_momentum, nesterov, rules::Decay::none>>;
-    case rules::Decay::coupled:
-      return step_rule<rules::Sgd<has_momentum, nesterov, rules::Decay::coupled>>;
-    default:
-      return step_rule<rules::Sgd<has_momentum, nesterov, rules::Decay::decoupled>>;
-  }
-}
+template <rules::Decay decay>
+using PlainSgd = rules::Sgd<false, false, decay>;
+template <rules::Decay decay>
+using MomentumSgd = rules::Sgd<true, false, decay>;
+template <rules::Decay decay>
+using NesterovSgd = rules::Sgd<true, true, decay>;
 
 template <class Options>
 SgdFamily<Options>::SgdFamily(const char* name, const std::vector<typename OptimizerOf<Options>::Group>& groups)
@@ -80,9 +75,9 @@ StepPlan SgdFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t /*
   const double fresh = first ? 1 : 1 - o.dampening;
   const double keep = decoupled ? 1 - o.lr * o.weight_decay : 1;
   StepPlan plan{
-      .rule = o.momentum == 0 ? rule_of<false, false>(decay)
-              : o.nesterov    ? rule_of<true, true>(decay)
-                              : rule_of<true, false>(decay),
+      .rule = o.momentum == 0 ? rule_of<PlainSgd>(decay)
+              : o.nesterov    ? rule_of<NesterovSgd>(decay)
+                              : rule_of<MomentumSgd>(decay),
       .numbers = rules::SgdCoefficients<double>{.lr = o.lr,
                                                 .momentum = o.momentum,
                                                 .fresh = fresh,

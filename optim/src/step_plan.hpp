@@ -40,10 +40,31 @@ struct WholeTable {};
 
 using Time = std::variant<NoTime, LinearTime, RmspropTime, LionTime, AdamTime, ReplayTime, WholeTable>;
 
+// The time of Adam and its kin, by how they decay: where it enters the moments, no form is known.
+inline Time time_of_moments(rules::Decay decay, const AdamTime& time) {
+  if (decay == rules::Decay::coupled) return ReplayTime{};
+  if (time.step.keep <= 0) return WholeTable{};
+  return time;
+}
+
+// The rule that decays so.
+template <template <rules::Decay> class Rule>
+StepRule rule_of(rules::Decay decay) {
+  switch (decay) {
+    case rules::Decay::none:
+      return step_rule<Rule<rules::Decay::none>>;
+    case rules::Decay::coupled:
+      return step_rule<Rule<rules::Decay::coupled>>;
+    default:
+      return step_rule<Rule<rules::Decay::decoupled>>;
+  }
+}
+
 struct StepPlan {
   StepRule rule;
   StepNumbers numbers;
   Time time;
+  float number = 1;  // the parameter's, after the step (Optimizer::Layout)
 };
 
 }  // namespace embergrad::optim::detail

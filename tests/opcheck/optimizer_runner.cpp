@@ -96,6 +96,32 @@ void each(optim::RMSpropOptions& options, const F& option) {
 }
 
 template <class F>
+void each(optim::AdamaxOptions& options, const F& option) {
+  each_of_adam(options, option);
+}
+
+template <class F>
+void each(optim::NAdamOptions& options, const F& option) {
+  each_of_adam(options, option);
+  option("momentum_decay", options.momentum_decay);
+  option("decoupled_weight_decay", options.decoupled_weight_decay);
+}
+
+template <class F>
+void each(optim::RAdamOptions& options, const F& option) {
+  each_of_adam(options, option);
+  option("decoupled_weight_decay", options.decoupled_weight_decay);
+}
+
+template <class F>
+void each(optim::SparseAdamOptions& options, const F& option) {
+  option("lr", options.lr);
+  option("betas", options.betas);
+  option("eps", options.eps);
+  option("maximize", options.maximize);
+}
+
+template <class F>
 void each(optim::LionOptions& options, const F& option) {
   option("lr", options.lr);
   option("betas", options.betas);
@@ -161,8 +187,10 @@ std::unique_ptr<Engine> make(const std::vector<Tensor>& parameters, const Argume
                              std::optional<optim::Updates> updates) {
   Options options;
   change(options, given);
-  options.updates = updates.value_or(options.updates);
-  return std::make_unique<EngineOf<Type, Options>>(parameters, options);
+  if constexpr (requires { options.updates; }) options.updates = updates.value_or(options.updates);
+  auto engine = std::make_unique<EngineOf<Type, Options>>(parameters, options);
+  if (updates && *updates != engine->optimizer().updates()) engine->optimizer().set_updates(0, *updates);
+  return engine;
 }
 
 const std::map<std::string, Kind, std::less<>>& kinds() {
@@ -173,6 +201,11 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
       {"Adagrad", {make<optim::Adagrad, optim::AdagradOptions>, {"step", "sum"}}},
       {"RMSprop", {make<optim::RMSprop, optim::RMSpropOptions>, {"step", "square_avg", "momentum_buffer", "grad_avg"}}},
       {"Lion", {make<optim::Lion, optim::LionOptions>, {}}},
+      {"Adamax", {make<optim::Adamax, optim::AdamaxOptions>, {"step", "exp_avg", "exp_inf"}}},
+      {"NAdam", {make<optim::NAdam, optim::NAdamOptions>, {"step", "mu_product", "exp_avg", "exp_avg_sq"}}},
+      {"RAdam", {make<optim::RAdam, optim::RAdamOptions>, {"step", "exp_avg", "exp_avg_sq"}}},
+      // Its `step` is no tensor in PyTorch.
+      {"SparseAdam", {make<optim::SparseAdam, optim::SparseAdamOptions>, {"exp_avg", "exp_avg_sq"}}},
       {"SGDW", {make<optim::SGDW, optim::SGDWOptions>, {}}},
   };
   return table;

@@ -118,12 +118,15 @@ class Optimizer {
     std::span<const char* const> slots;  ///< names of the tensors shaped like the parameter
     bool counts_steps;                   ///< then `step` is kept too
     std::size_t always = 0;              ///< so many of the slots are there, with `step`, from the first step on
+    const char* number = nullptr;        ///< of one more number, in [0, 1], that is there with `step`
+    bool sparse_alone = false;           ///< dense gradients are refused
   };
   /// A parameter and its state.
   struct Entry {
     Tensor parameter;                      ///< the handle
     std::size_t group = 0;                 ///< its group
     std::int64_t steps = 0;                ///< taken so far
+    float number = 1;                      ///< see Layout
     std::array<Tensor, max_slots> slots;   ///< undefined until used
     std::array<Tensor, max_slots> spares;  ///< made before anything is changed, for slots that are missing
     Tensor dense_grad = {};                ///< made likewise, of a sparse gradient that all rows take part in
