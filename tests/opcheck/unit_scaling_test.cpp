@@ -7,7 +7,7 @@
 #include <embergrad/ops.hpp>
 #include <embergrad/safetensors.hpp>
 
-#include "opcheck/runner.hpp"
+#include "opcheck/cases.hpp"
 #include "support/compare.hpp"
 
 namespace eg = embergrad;
@@ -15,15 +15,9 @@ using eg::Tensor;
 using eg::opcheck::CaseResult;
 using eg::test::close_to;
 using eg::test::equal_to;
+using eg::test::run;
 
 namespace {
-
-CaseResult run(const std::string& json, const std::vector<eg::StateDict::Entry>& tensors) {
-  eg::Loaded file;
-  file.metadata["case"] = json;
-  for (const auto& [name, tensor] : tensors) file.tensors.set(name, tensor);
-  return eg::opcheck::run_case(file);
-}
 
 constexpr eg::TensorOptions f64{eg::DType::float64, {}};
 

@@ -1,17 +1,22 @@
 // Included by table.cpp inside a namespace. Optimizers and gradient clipping.
 
+// A slot's number, or where a rule keeps none, one that nobody looks at.
+template <bool kept, class T>
+[[gnu::always_inline]] static inline T& slot_at(T* slot, T& none, std::int64_t i) {
+  if constexpr (kept) {
+    return slot[i];
+  } else {
+    return none;
+  }
+}
+
 template <class Rule, class Gradient, class T>
 static void step_numbers(const typename Rule::template Coefficients<T>& c, T* __restrict param, const Gradient& grad,
                          T* __restrict s0, T* __restrict s1, T* __restrict s2, std::int64_t n) {
   T none = 0;
-  if constexpr (Rule::slots == 0) {
-    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], none, none, none);
-  } else if constexpr (Rule::slots == 1) {
-    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], s0[i], none, none);
-  } else if constexpr (Rule::slots == 2) {
-    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], s0[i], s1[i], none);
-  } else {
-    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], s0[i], s1[i], s2[i]);
+  for (std::int64_t i = 0; i < n; ++i) {
+    Rule::step(c, param[i], grad[i], slot_at<(Rule::slots & 0b001) != 0>(s0, none, i),
+               slot_at<(Rule::slots & 0b010) != 0>(s1, none, i), slot_at<(Rule::slots & 0b100) != 0>(s2, none, i));
   }
 }
 

@@ -28,22 +28,28 @@ struct AdamCoefficients {
   T sign;          // -1 to maximize
 };
 
+// What Adam and its kin begin with.
 //   coupled: g += weight_decay·w;  decoupled: w *= 1 - lr·weight_decay
-//   m += (g - m)(1 - beta1);  v = beta2·v + (1 - beta2)·g²;  v^ = amsgrad ? (max = max(max, v)) : v
-//   w -= lr/(1 - beta1^t) · m / (sqrt(v^)/sqrt(1 - beta2^t) + eps)
+//   m += (g - m)(1 - beta1);  v = beta2·v + (1 - beta2)·g²
+template <Decay decay, class Coefficients, class T>
+EMBERGRAD_HD void move_moments(const Coefficients& c, T& w, T& g, T& m, T& v) {
+  g = c.sign * g;
+  if constexpr (decay == Decay::coupled) g = g + c.weight_decay * w;
+  if constexpr (decay == Decay::decoupled) w = w * c.keep;
+  m = without_dust(m + (g - m) * c.fresh1);
+  v = without_dust(v * c.beta2 + c.fresh2 * g * g);
+}
+
+//   v^ = amsgrad ? (max = max(max, v)) : v;  w -= lr/(1 - beta1^t) · m / (sqrt(v^)/sqrt(1 - beta2^t) + eps)
 template <Decay decay, bool amsgrad>
 struct Adam {
-  static constexpr int slots = amsgrad ? 3 : 2;
+  static constexpr unsigned slots = amsgrad ? 0b111 : 0b011;
   template <class T>
   using Coefficients = AdamCoefficients<T>;
 
   template <class T>
   EMBERGRAD_HD static void step(const AdamCoefficients<T>& c, T& w, T g, T& m, T& v, T& v_max) {
-    g = c.sign * g;
-    if constexpr (decay == Decay::coupled) g = g + c.weight_decay * w;
-    if constexpr (decay == Decay::decoupled) w = w * c.keep;
-    m = without_dust(m + (g - m) * c.fresh1);
-    v = without_dust(v * c.beta2 + c.fresh2 * g * g);
+    move_moments<decay>(c, w, g, m, v);
     T v_hat = v;
     if constexpr (amsgrad) v_hat = v_max = larger(v_max, v);
     w = w - c.step_size * m / (root(v_hat) / c.root_correction2 + c.eps);
