@@ -439,7 +439,8 @@ bool AdamSpans::finish(std::int64_t s) {
                             : sums.at_1 > 0 && per_u * peak_ <= gone * sums.at_1 && mass * peak_ <= gone * sums.at_0;
   if (!small && per_u > long_gone) return false;
 
-  const double dropped = mass == 0 ? 0.0 : std::max(per_u / sums.at_1, mass / sums.at_0);
+  double dropped = 0;
+  if (mass > 0) dropped = plain_ ? mass / sums.plain : std::max(per_u / sums.at_1, mass / sums.at_0);
   if (s == 0) origin_ = {.sums = sums, .dropped = dropped, .log_keep = log_since(keep_log, 0)};
   if (s < steps_.begin()) return true;
   const auto put = [&](double number) {
@@ -506,7 +507,8 @@ AdamSpan AdamSpans::since(std::int64_t s) const {
 double AdamSpans::bound(std::int64_t s) const {
   if (s >= first_active_) return error_of(sums_of(s));
   const double error = s == 0 ? error_of(origin_.sums) : static_cast<double>(steps_[s].error);
-  const double dropped = (s == 0 ? origin_.dropped : static_cast<double>(steps_[s].dropped)) * peak_;
+  const double peak = plain_ ? plain_peak_ : peak_;
+  const double dropped = (s == 0 ? origin_.dropped : static_cast<double>(steps_[s].dropped)) * peak;
   if (!(dropped > 0)) return error;  // nothing has moved so far, or nothing can
   return slowest_ < 1 ? error + dropped * slowest_ / (1 - slowest_) : infinity;
 }

@@ -150,6 +150,10 @@ std::vector<Setting> settings() {
       "RAdam", .9, .999, [](int i) { return radam_step(i, 1e-3, .9, .999); }, false, false);
   add(
       "RAdam .98", .9, .98, [](int i) { return radam_step(i, 1e-3, .9, .98); }, false, false);
+  add("plain, warm-up from 0", .9, .999, [](int i) {
+    return AdamStepOfTime{
+        .rate = 1e-5 * (i - 1), .beta1 = .9, .beta2 = .999, .correction2 = 1, .keep = .999, .plain = true};
+  });
   // The products of mu would be 0 after some steps; they matter in the first ones.
   add("NAdam", .9, .999, [](int i) {
     double product = 1;
@@ -351,6 +355,20 @@ BOOST_AUTO_TEST_CASE(forgotten_products_change_no_others) {
   BOOST_TEST(some.bytes() < 40000);
 }
 
+// Neither denormal numbers, nor the smallest of them for ever.
+BOOST_AUTO_TEST_CASE(products_end_at_0) {
+  LinearSpans spans;
+  for (int t = 0; t < 9000; ++t) {
+    spans.push({1, 0, 0, .9});
+    for (const std::int64_t s : {0, 1, 100}) {
+      if (s > spans.now()) continue;
+      const double product = spans.since(s).m11;
+      BOOST_TEST_REQUIRE((product == 0 || product >= 1e-200));
+    }
+  }
+  BOOST_TEST(spans.since(1).m11 == 0);
+}
+
 BOOST_AUTO_TEST_CASE(products_start_anew) {
   LinearSpans spans;
   for (int round = 0; round < 3; ++round) {
@@ -417,6 +435,10 @@ BOOST_AUTO_TEST_CASE(degrees_that_are_enough) {
   }
   BOOST_TEST(AdamSpans::choose(0, .999, 1e-11, false, true)->degree == 2);
   BOOST_TEST(AdamSpans::choose(0, 0, 1e-11, false, true)->degree == 2);
+  BOOST_TEST(AdamSpans::choose(.9, .999, 3e-6, false, false)->degree == 2);
+  BOOST_TEST(AdamSpans::choose(.9, .98, 3e-6, false, false)->degree == 6);
+  BOOST_TEST(AdamSpans::choose(.9, .98, 1e-11, true, false)->degree == 2);
+  BOOST_TEST(AdamSpans::choose(.9, .5, 3e-6, true, true)->degree == 4);
 }
 
 // What is summed up while training has no larger a bound than was asked for, and the next smaller degree has.
@@ -513,6 +535,52 @@ BOOST_AUTO_TEST_CASE(idle_time_in_float) {
     });
     BOOST_TEST_MESSAGE(setting.name << ", betas " << setting.beta1 << ", " << setting.beta2 << ": " << worst
                                     << " beyond the bound");
+  }
+}
+
+// v = 0, and sqrt(v) beside which eps is nothing: right to rounding at any degree.
+BOOST_AUTO_TEST_CASE(both_ends_are_exact) {
+  for (const int degree : {2, 4, 8}) {
+    AdamSpans spans({degree, 1}, false, true, 0);
+    spans.restart(0, .9, .99);
+    std::vector<Replay> low, high;
+    for (int i = 0; i <= 400; ++i) {
+      if (i > 0) {
+        const AdamStepOfTime step = adam_step(i, 1e-3, .9, .99, .1);
+        spans.push(step);
+        for (Replay& replay : low) replay.step(step);
+        for (Replay& replay : high) replay.step(step);
+      }
+      low.push_back({0, 1, 0, eps, false});
+      high.push_back({0, 1, .25, 0, false});
+    }
+    for (std::size_t s = 0; s < 400; ++s) {
+      const AdamSpan span = spans.since(static_cast<std::int64_t>(s));
+      BOOST_TEST(idle<double>(span, {0, 1, 0}, eps, false).w == static_cast<double>(low[s].w),
+                 boost::test_tools::tolerance(2e-12));
+      BOOST_TEST(idle<double>(span, {0, 1, .25}, 0, false).w == static_cast<double>(high[s].w),
+                 boost::test_tools::tolerance(2e-12));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_cut_is_in_the_bound) {
+  for (const double cut : {1e-2, 1e-4, 1e-7, 1e-11, 1e-13}) {
+    AdamSpans spans({16, 1}, false, true, cut);
+    double worst = 0;
+    compare({"", .9, .99, false, true, [](int i) { return adam_step(i, 1e-3, .9, .99, .1); }}, spans,
+            [&](int s, int gap, const std::vector<Replay>& replays) {
+              if (s == 0) return;
+              const AdamSpan span = spans.since(s);
+              const std::vector<double> x = roots();
+              for (std::size_t i = 0; i < x.size(); ++i) {
+                const Number got = idle<double>(span, {0, 1, x[i] * x[i]}, eps, false);
+                const auto error = static_cast<double>(std::abs(got.w / replays[i].w - 1));
+                worst = std::max(worst, error / spans.bound(s));
+                BOOST_TEST(error <= spans.bound(s) + 1e-13, "cut " << cut << ", s " << s << ", gap " << gap);
+              }
+            });
+    BOOST_TEST(worst > .1);
   }
 }
 
@@ -737,7 +805,7 @@ BOOST_AUTO_TEST_CASE(memory_of_spans) {
 BOOST_AUTO_TEST_CASE(spans_repeat_and_may_be_read_by_many) {
   AdamSpans a({8, 1}, false, true, 1e-7), b({8, 1}, false, true, 1e-7);
   a.restart(3, .9, .999);
-  for (int i = 1; i <= 100; ++i) b.push(adam_step(i, 1, .5, .9, 1));
+  for (int i = 1; i <= 100; ++i) b.push(adam_step(i, 1, .5, .9, .3));
   b.restart(3, .9, .999);
   for (int i = 4; i <= 1000; ++i) {
     a.push(adam_step(i, 1e-3, .9, .999, .1));
