@@ -10,10 +10,10 @@ namespace {
 
 // --- LinearSpans
 
-constexpr std::int64_t fan = 32;
+constexpr std::int64_t fan = 16;
 constexpr Matrix2 identity{1, 0, 0, 1};
 
-// Powers of a momentum would become denormal numbers and, rounded up, stay there; those are slow.
+// Powers of a momentum would become denormal numbers, which are slow, and, rounded up, stay there.
 double without_dust(double x) { return std::abs(x) < 1e-200 ? 0.0 : x; }
 
 Matrix2 operator*(const Matrix2& a, const Matrix2& b) {
@@ -22,16 +22,30 @@ Matrix2 operator*(const Matrix2& a, const Matrix2& b) {
 }
 
 // --- AdamSpans
+//
+// With x = sqrt(v) at step s, q = root_scale·x, y = q/(q + eps) and u_i·q the root that step i divides by, the moves of
+// a span sum up to
+//   m·sum_i c_i/(u_i·q + eps) = m·P(y)/(q + eps),   P(y) = sum_i c_i/(1 - y + y·u_i),
+// c_i being the rate times the products of beta1 before and of keep after the move. P is smooth on [0, 1] and knows
+// neither v nor eps. a is its Chebyshev series in 2y - 1, summed up term by term: with h = sqrt(u) and
+// r = (1 - h)/(1 + h),
+//   1/(1 - y + y·u) = (1 + 2·sum_j r^j·T_j(2y - 1))/h.
+// What lies beyond degree n goes to T_(n-1) and T_n, whose coefficients it multiplies by 1/(1 - r²), so that y = 0 and
+// y = 1 are exact. With 2y - 1 = cos θ this misses the term by the fraction
+//   4·r^(n+1)·sin θ·(sin nθ - r·sin (n-1)θ)/(1 - r²)²,  at most  4·|r|^(n+1)·(1 + 0.54·|r|)/(1 - r²)²:
+// |sin θ|·|1 - r·e^iθ| is convex in r, at most 1 for r = 0 and sqrt(64/27) for |r| = 1. The share of a term in P(y)
+// goes to small u as y grows, so terms with u > 1 err most at y = 0, and the others at y = 1.
+//
+// A start step is active until its terms have died, like (beta1/sqrt(beta2))^k; then its coefficients are final, but
+// for the decay since.
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double gone = 1e-13;       // a term this small beside the sum counts no more
-constexpr double long_gone = 1e-30;  // nor this small beside the first term, whatever the sum
+constexpr double long_gone = 1e-30;  // nor one whose c/u is this small for a rate of 1, whatever the sum
 constexpr double little_kept = 1e-100;
 constexpr double float_cut = 1e-12;  // coefficients cut no finer than that are kept in float
 constexpr double float_error = 0x1p-24;
-
-// (64/27)^(1/2) - 1, rounded up.
-constexpr double slope = 0.54;
+constexpr double slope = 0.54;  // sqrt(64/27) - 1, rounded up
 
 // Start steps side by side. Rows of a tile: the product of beta1 since the start; h without the bias correction; the
 // sums of min(c, c/u) and of the errors of terms with u > 1 (at y = 0) and u < 1 (at y = 1); a[0] and the halves of the
@@ -282,7 +296,7 @@ std::optional<AdamSpans::Fit> AdamSpans::choose(double beta1, double beta2, doub
         }
       }
     }
-    // A fiftieth more than the samples can be wrong by.
+    // Samples are right to a thousandth, or too large.
     const auto enough =
         std::find_if(worst.begin(), worst.end(), [&](double error) { return 1.02 * error < tolerance; });
     if (enough == worst.end()) continue;
