@@ -110,6 +110,9 @@ class AdamSpans {
   [[nodiscard]] static std::optional<Fit> choose(double beta1, double beta2, double tolerance, bool amsgrad,
                                                  bool corrected);
 
+  // The proven error of a fit for these betas, under the same conditions: whether it still does when they change.
+  [[nodiscard]] static double error(Fit fit, double beta1, double beta2, bool amsgrad, bool corrected);
+
   // The last a[j] are left out while their sum is at most cut·a[0], say 1e-7 for float32. From a cut of 1e-12 on, what
   // is final is kept in float.
   AdamSpans(Fit fit, bool amsgrad, bool corrected, double cut);
@@ -134,7 +137,7 @@ class AdamSpans {
     double high[3];  // logarithms of the products since the origin: high + low
     float low[3];
     float root_scale;
-    float error;          // see bound
+    float off;            // see bound
     float dropped;        // relative size of one more term with a rate of 1
     std::uint32_t place;  // of its first coefficient, modulo 2^32
     std::uint32_t degree : 6;

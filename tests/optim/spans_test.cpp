@@ -442,6 +442,11 @@ BOOST_AUTO_TEST_CASE(degrees_that_are_enough) {
     BOOST_TEST((in_double ? in_double->degree : 0) == e.degree_double, e.beta1 << ", " << e.beta2);
   }
   BOOST_TEST(AdamSpans::choose(0, .999, 1e-11, false, true)->degree == 2);
+  BOOST_TEST(AdamSpans::error({2, 1}, 0, .999, false, true) == 0);
+  BOOST_TEST(AdamSpans::error({8, 1}, .9, .999, false, true) == 1.1e-6, boost::test_tools::tolerance(.05));
+  BOOST_TEST(AdamSpans::error({8, 5}, .9, .999, false, true) == 3.9e-4, boost::test_tools::tolerance(.05));
+  BOOST_TEST(AdamSpans::error({24, 5}, .9, .95, false, true) == 7.8e-7, boost::test_tools::tolerance(.05));
+  BOOST_TEST(AdamSpans::error({32, 5}, .9, .9, false, true) == std::numeric_limits<double>::infinity());
   BOOST_TEST(AdamSpans::choose(0, 0, 1e-11, false, true)->degree == 2);
   BOOST_TEST(AdamSpans::choose(.9, .999, 3e-6, false, false)->degree == 2);
   BOOST_TEST(AdamSpans::choose(.9, .98, 3e-6, false, false)->degree == 6);
@@ -460,6 +465,7 @@ BOOST_AUTO_TEST_CASE(degrees_keep_their_promise) {
     const bool corrected = round % 4 != 0;
     const auto fit = AdamSpans::choose(beta1, beta2, tolerance, amsgrad, corrected);
     if (!fit) continue;
+    BOOST_TEST(AdamSpans::error(*fit, beta1, beta2, amsgrad, corrected) < tolerance);
     double worst[2] = {};
     for (const int less : {0, 2}) {
       if (fit->degree - less < 2) continue;
