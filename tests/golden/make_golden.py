@@ -113,7 +113,7 @@ def chosen(op, count, scratch, source=torch_cases, drawn=DRAWN):
     known, picked, refusals = set(), [], 0
     while len(picked) < count:
         allowed = [p for p in pool if not (p[3] and refusals >= max(1, round(count * 0.3)))]
-        best = max(allowed, key=lambda p: sum(w for _, w in p[1] - known) * p[2])
+        best = max(allowed, key=lambda p: math.fsum(w for _, w in p[1] - known) * p[2])
         pool.remove(best)
         known |= best[1]
         refusals += best[3]

@@ -280,7 +280,7 @@ def reference(case):
         looked_up = np.zeros(V, bool)
         for i in np.flatnonzero(places != padding if padding is not None else np.ones(len(places), bool)):
             r, b = places[i], bag_of[i]
-            looked_up[r] = True
+            looked_up[r] = D > 0  # rows without elements are not named
             share = s[i] / (counts[r] if a.get("scale_grad_by_freq") else 1)
             if mode == "mean":
                 if total[b] == 0:

@@ -161,14 +161,18 @@ Outputs looked_up(const Case& c, Tensor output) {
   return outputs;
 }
 
-Outputs run_embedding(const Case& c) {
+EmbeddingOptions embedding_options_of(const Case& c) {
   EmbeddingOptions options;
   options.padding_idx = c.args.find<std::int64_t>("padding_idx");
   options.max_norm = c.args.find<double>("max_norm");
   options.norm_type = c.args.get("norm_type", options.norm_type);
   options.scale_grad_by_freq = c.args.get("scale_grad_by_freq", options.scale_grad_by_freq);
   options.sparse = c.args.get("sparse", options.sparse);
-  return looked_up(c, embedding(c.get("input"), c.get("weight"), options));
+  return options;
+}
+
+Outputs run_embedding(const Case& c) {
+  return looked_up(c, embedding(c.get("input"), c.get("weight"), embedding_options_of(c)));
 }
 
 BagMode bag_mode_of(const Case& c) {
@@ -179,7 +183,7 @@ BagMode bag_mode_of(const Case& c) {
   c.args.refuse("mode", "sum, mean or max");
 }
 
-Outputs run_embedding_bag(const Case& c) {
+EmbeddingBagOptions bag_options_of(const Case& c) {
   EmbeddingBagOptions options;
   options.max_norm = c.args.find<double>("max_norm");
   options.norm_type = c.args.get("norm_type", options.norm_type);
@@ -189,7 +193,11 @@ Outputs run_embedding_bag(const Case& c) {
   options.per_sample_weights = c.find("per_sample_weights");
   options.include_last_offset = c.args.get("include_last_offset", options.include_last_offset);
   options.padding_idx = c.args.find<std::int64_t>("padding_idx");
-  return looked_up(c, embedding_bag(c.get("input"), c.get("weight"), c.find("offsets"), options));
+  return options;
+}
+
+Outputs run_embedding_bag(const Case& c) {
+  return looked_up(c, embedding_bag(c.get("input"), c.get("weight"), c.find("offsets"), bag_options_of(c)));
 }
 
 Outputs run_linear(const Case& c) { return one(linear(c.get("input"), c.get("weight"), c.find("bias"))); }
@@ -208,21 +216,16 @@ Reduction reduction_of(const Case& c) {
   c.args.refuse("reduction", "none, mean or sum");
 }
 
-// --- unit scaling: as the functions of the Python library of that name, which refuses some values --------------------
+// --- unit scaling: as the functions of the Python library of that name, which refuses some values, and two more ------
 
 namespace us = nn::unit_scaling;
 
 Outputs run_unit_embedding(const Case& c) {
-  EmbeddingOptions options;
-  options.padding_idx = c.args.find<std::int64_t>("padding_idx");
-  options.max_norm = c.args.find<double>("max_norm");
-  options.norm_type = c.args.get("norm_type", options.norm_type);
-  options.scale_grad_by_freq = c.args.get("scale_grad_by_freq", false);
-  options.sparse = c.args.get("sparse", false);
-  const Tensor& weight = c.get("weight");
-  Outputs outputs = one(us::embedding(c.get("input"), weight, options));
-  if (options.max_norm) outputs.emplace_back("mutated.weight", weight);
-  return outputs;
+  return looked_up(c, us::embedding(c.get("input"), c.get("weight"), embedding_options_of(c)));
+}
+
+Outputs run_unit_embedding_bag(const Case& c) {
+  return looked_up(c, us::embedding_bag(c.get("input"), c.get("weight"), c.find("offsets"), bag_options_of(c)));
 }
 
 // Here null is a value: no constraint.
@@ -432,8 +435,8 @@ std::vector<Tensor> lstm_parameters(const Case& c, std::int64_t layers, bool bia
   };
   const auto rows = [&](const std::string& name, const Tensor& parameter, std::int64_t expected) {
     if (parameter.dim() < 1 || parameter.size(0) != expected) {
-      throw ShapeError(fmt::format("lstm: {} has shape {}, expected {} rows for hidden_size {} and proj_size {}", name,
-                                   parameter.shape().to_string(), expected, hidden, projection));
+      throw ShapeError(fmt::format("{}: {} has shape {}, expected {} rows for hidden_size {} and proj_size {}", c.op,
+                                   name, parameter.shape().to_string(), expected, hidden, projection));
     }
   };
   for (std::int64_t layer = 0; layer < layers; ++layer) {
@@ -452,47 +455,69 @@ std::vector<Tensor> lstm_parameters(const Case& c, std::int64_t layers, bool bia
   for (const auto& entry : c.inputs) {
     const std::string& name = entry.first;
     if ((name.starts_with("weight_") || name.starts_with("bias_")) && !used.contains(name)) {
-      throw ValueError(fmt::format("lstm: parameter {} does not belong to these arguments", name));
+      throw ValueError(fmt::format("{}: parameter {} does not belong to these arguments", c.op, name));
     }
   }
   return parameters;
 }
 
-Outputs run_lstm(const Case& c) {
-  LstmOptions options;
+// What `lstm` and `unit_scaling.lstm` are given.
+struct LstmArguments {
+  Tensor input;
+  LstmState state;
+  std::vector<Tensor> parameters = {};
+  LstmOptions options = {};
+  std::vector<std::int64_t> lengths = {};
+};
+
+LstmArguments lstm_arguments(const Case& c) {
+  LstmArguments of{.input = c.get("input"), .state = {c.find("h_0"), c.find("c_0")}};
+  LstmOptions& options = of.options;
   options.num_layers = c.args.get("num_layers", options.num_layers);
   options.bias = c.args.get("bias", options.bias);
   options.batch_first = c.args.get("batch_first", options.batch_first);
   options.bidirectional = c.args.get("bidirectional", options.bidirectional);
   const bool sorted = c.args.get("enforce_sorted", true);
-  const Tensor& input = c.get("input");
-  const auto parameters = lstm_parameters(c, options.num_layers, options.bias, options.bidirectional);
-  const LstmState state{c.find("h_0"), c.find("c_0")};
+  of.parameters = lstm_parameters(c, options.num_layers, options.bias, options.bidirectional);
 
-  std::vector<std::int64_t> lengths;
-  const Tensor given = c.find("lengths");
-  if (given.defined()) {
-    if (!is_integer(given.dtype())) {
-      throw DTypeError(fmt::format("lstm: lengths is {}, expected int32 or int64", name_of(given.dtype())));
-    }
-    if (given.dim() != 1 || input.dim() != 3) {
-      throw ShapeError(fmt::format("lstm: lengths {} with input {}, expected one dimension and three",
-                                   given.shape().to_string(), input.shape().to_string()));
-    }
-    // An empty list would mean that there are no lengths.
-    if (given.numel() == 0 && input.size(options.batch_first ? 0 : 1) != 0) {
-      throw ShapeError(fmt::format("lstm: no lengths for input {}", input.shape().to_string()));
-    }
-    lengths = given.to_vector<std::int64_t>();
-    options.enforce_sorted = sorted;
+  const Tensor lengths = c.find("lengths");
+  if (!lengths.defined()) return of;
+  if (!is_integer(lengths.dtype())) {
+    throw DTypeError(fmt::format("{}: lengths is {}, expected int32 or int64", c.op, name_of(lengths.dtype())));
   }
-  LstmResult result = lstm(input, state, parameters, options, lengths);
-  if (!lengths.empty()) {
+  if (lengths.dim() != 1 || of.input.dim() != 3) {
+    throw ShapeError(fmt::format("{}: lengths {} with input {}, expected one dimension and three", c.op,
+                                 lengths.shape().to_string(), of.input.shape().to_string()));
+  }
+  // An empty list would mean that there are no lengths.
+  if (lengths.numel() == 0 && of.input.size(options.batch_first ? 0 : 1) != 0) {
+    throw ShapeError(fmt::format("{}: no lengths for input {}", c.op, of.input.shape().to_string()));
+  }
+  of.lengths = lengths.to_vector<std::int64_t>();
+  options.enforce_sorted = sorted;
+  return of;
+}
+
+Outputs lstm_outputs(const LstmArguments& of, LstmResult result) {
+  if (!of.lengths.empty()) {
     // PyTorch's pad_packed_sequence goes as far as the longest sequence.
-    const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-    result.output = narrow(result.output, options.batch_first ? 1 : 0, 0, longest);
+    const std::int64_t longest = *std::max_element(of.lengths.begin(), of.lengths.end());
+    result.output = narrow(result.output, of.options.batch_first ? 1 : 0, 0, longest);
   }
   return {{"output.output", result.output}, {"output.h_n", result.h_n}, {"output.c_n", result.c_n}};
+}
+
+Outputs run_lstm(const Case& c) {
+  const LstmArguments of = lstm_arguments(c);
+  return lstm_outputs(of, lstm(of.input, of.state, of.parameters, of.options, of.lengths));
+}
+
+Outputs run_unit_lstm(const Case& c) {
+  const LstmArguments of = lstm_arguments(c);
+  us::LstmScaling scaling;
+  scaling.constraint = constraint_of(c, scaling.constraint);
+  scaling.forget_offset = c.args.get("forget_offset", scaling.forget_offset);
+  return lstm_outputs(of, us::lstm(of.input, of.state, of.parameters, of.options, of.lengths, scaling));
 }
 
 // --- the optimizers ------------------------------------------------------------------------------------------------
@@ -882,12 +907,21 @@ const std::map<std::string, Op, std::less<>>& ops() {
        {{"input", "weight"},
         {"padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"},
         run_unit_embedding}},
+      {"unit_scaling.embedding_bag",
+       {{"input", "weight", "offsets", "per_sample_weights"},
+        {"max_norm", "norm_type", "scale_grad_by_freq", "mode", "sparse", "include_last_offset", "padding_idx"},
+        run_unit_embedding_bag}},
       {"unit_scaling.linear", {{"input", "weight", "bias"}, {"constraint", "scale_power"}, run_unit_linear}},
       {"unit_scaling.linear_readout", {{"input", "weight", "bias"}, {"constraint"}, run_unit_linear_readout}},
       {"unit_scaling.cross_entropy",
        {{"input", "target", "weight"},
         {"ignore_index", "reduction", "mult", "size_average", "reduce", "label_smoothing"},
         run_unit_cross_entropy}},
+      {"unit_scaling.lstm",
+       {{"input", "h_0", "c_0", "lengths", "weight_*", "bias_*"},
+        {"hidden_size", "num_layers", "bias", "batch_first", "bidirectional", "proj_size", "enforce_sorted",
+         "constraint", "forget_offset"},
+        run_unit_lstm}},
       {"unit_scaling.dropout", {{"input"}, {"p", "training", "inplace"}, run_unit_dropout}},
       {"optimizer",
        {{"param.*", "grad.*"},
