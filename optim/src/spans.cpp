@@ -10,10 +10,10 @@ namespace {
 
 // --- LinearSpans
 
-constexpr std::int64_t fan = 32;
+constexpr std::int64_t fan = 16;
 constexpr Matrix2 identity{1, 0, 0, 1};
 
-// Powers of a momentum would become denormal numbers and, rounded up, stay there; those are slow.
+// Powers of a momentum would become denormal numbers, which are slow, and, rounded up, stay there.
 double without_dust(double x) { return std::abs(x) < 1e-200 ? 0.0 : x; }
 
 Matrix2 operator*(const Matrix2& a, const Matrix2& b) {
@@ -22,16 +22,30 @@ Matrix2 operator*(const Matrix2& a, const Matrix2& b) {
 }
 
 // --- AdamSpans
+//
+// With x = sqrt(v) at step s, q = root_scale·x, y = q/(q + eps) and u_i·q the root that step i divides by, the moves of
+// a span sum up to
+//   m·sum_i c_i/(u_i·q + eps) = m·P(y)/(q + eps),   P(y) = sum_i c_i/(1 - y + y·u_i),
+// c_i being the rate times the products of beta1 before and of keep after the move. P is smooth on [0, 1] and knows
+// neither v nor eps. a is its Chebyshev series in 2y - 1, summed up term by term: with h = sqrt(u) and
+// r = (1 - h)/(1 + h),
+//   1/(1 - y + y·u) = (1 + 2·sum_j r^j·T_j(2y - 1))/h.
+// What lies beyond degree n goes to T_(n-1) and T_n, whose coefficients it multiplies by 1/(1 - r²), so that y = 0 and
+// y = 1 are exact. With 2y - 1 = cos θ this misses the term by the fraction
+//   4·r^(n+1)·sin θ·(sin nθ - r·sin (n-1)θ)/(1 - r²)²,  at most  4·|r|^(n+1)·(1 + 0.54·|r|)/(1 - r²)²:
+// |sin θ|·|1 - r·e^iθ| is convex in r, at most 1 for r = 0 and sqrt(64/27) for |r| = 1. The share of a term in P(y)
+// goes to small u as y grows, so terms with u > 1 err most at y = 0, and the others at y = 1.
+//
+// A start step is active until its terms have died, like (beta1/sqrt(beta2))^k; then its coefficients are final, but
+// for the decay since.
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double gone = 1e-13;       // a term this small beside the sum counts no more
-constexpr double long_gone = 1e-30;  // nor this small beside the first term, whatever the sum
+constexpr double long_gone = 1e-30;  // nor one whose c/u is this small for a rate of 1, whatever the sum
 constexpr double little_kept = 1e-100;
 constexpr double float_cut = 1e-12;  // coefficients cut no finer than that are kept in float
 constexpr double float_error = 0x1p-24;
-
-// (64/27)^(1/2) - 1, rounded up.
-constexpr double slope = 0.54;
+constexpr double slope = 0.54;  // sqrt(64/27) - 1, rounded up
 
 // Start steps side by side. Rows of a tile: the product of beta1 since the start; h without the bias correction; the
 // sums of min(c, c/u) and of the errors of terms with u > 1 (at y = 0) and u < 1 (at y = 1); a[0] and the halves of the
@@ -127,27 +141,75 @@ float rounded_up(double x) {
   return x < 1e38 ? static_cast<float>(x * (1 + 1e-6)) : std::numeric_limits<float>::infinity();
 }
 
-// Where terms are looked at, and how many each stands for: all of the first, then four points a panel (Gauss and
-// Legendre), the panels as long as terms that shrink by beta1 a step allow.
-struct Sample {
+// From beta1 = sqrt(beta2) on, terms do not die, and from beta1 = beta2 on, the errors of the late ones grow.
+bool terms_die(double beta1, double beta2, bool amsgrad) {
+  return amsgrad ? beta1 < 0.9999 : beta1 < 0.9999 * std::sqrt(beta2) && beta1 < beta2;
+}
+
+// A term that stands for as many as its weight.
+struct Term {
   double step, weight;
+  double power1, power2;  // of the betas
 };
-std::vector<Sample> samples(double beta1, double last) {
+
+// All of the first terms, then four a panel (Gauss and Legendre), the panels as long as terms that shrink by beta1 a
+// step allow.
+std::vector<Term> terms_of(double beta1, double beta2, bool amsgrad) {
   constexpr int one_by_one = 24;
-  constexpr std::array<Sample, 4> gauss = {{{-0.8611363115940526, 0.3478548451374538},
-                                            {-0.3399810435848563, 0.6521451548625461},
-                                            {0.3399810435848563, 0.6521451548625461},
-                                            {0.8611363115940526, 0.3478548451374538}}};
-  std::vector<Sample> found;
-  for (int r = 1; r <= one_by_one; ++r) found.push_back({static_cast<double>(r), 1});
+  constexpr double points[4] = {-0.8611363115940526, -0.3399810435848563, 0.3399810435848563, 0.8611363115940526};
+  constexpr double weights[4] = {0.3478548451374538, 0.6521451548625461, 0.6521451548625461, 0.3478548451374538};
+  std::vector<Term> terms;
+  const auto add = [&](double step, double weight) {
+    terms.push_back({step, weight, std::pow(beta1, step), std::pow(beta2, step)});
+  };
+  for (int r = 1; r <= one_by_one; ++r) add(r, 1);
+  const double last = std::log(1e-14) / std::log(amsgrad ? beta1 : beta1 / std::sqrt(beta2));
   const double longest = std::max(4.0, -4 / std::log(beta1));
   double length = 4;
   for (double at = one_by_one + 0.5; at < last; at += length, length = std::min(1.5 * length, longest)) {
-    for (const Sample& point : gauss) {
-      found.push_back({at + 0.5 * length * (1 + point.step), 0.5 * length * point.weight});
+    for (int i = 0; i < 4; ++i) add(at + 0.5 * length * (1 + points[i]), 0.5 * length * weights[i]);
+  }
+  return terms;
+}
+
+// The proven error for degrees 2, 4, …: the largest of any start step's, for a constant rate and one that grows from 0.
+constexpr int degrees = max_degree / 2;
+std::array<double, degrees> errors(const std::vector<Term>& terms, double beta1, double beta2, double lag, bool amsgrad,
+                                   bool corrected) {
+  constexpr std::array<double, 10> starts = {1, 2, 3, 5, 8, 16, 64, 256, 1024, 8192};
+  const double after_lag = std::pow(beta2, lag / (1 - beta1));
+  std::array<double, degrees> worst{};
+  for (const double start : starts) {
+    const double start1 = std::pow(beta1, start);
+    const double start2 = corrected ? std::pow(beta2, start) : 0.0;
+    const double root_scale = scale_of_root(1 - start2, after_lag, amsgrad);
+    double sum_near[2] = {}, sum_far[2] = {};
+    std::array<double, degrees> near[2] = {}, far[2] = {};
+    for (const Term& term : terms) {
+      const double decay = amsgrad ? 1.0 : std::sqrt(term.power2);
+      const double h = std::sqrt(decay / (root_scale * std::sqrt(1 - start2 * term.power2)));
+      const double r = std::abs(1 - h) / (1 + h);
+      const double fold = (1 + h) * (1 + h) / (4 * h);
+      double error = 4 * (1 + slope * r) * fold * fold * r;
+      std::array<double, degrees> of_degree;
+      for (double& e : of_degree) e = error *= r * r;
+      for (const int grows : {0, 1}) {
+        const double c = term.weight * term.power1 / (1 - start1 * term.power1) * (grows == 1 ? term.step : 1.0);
+        const double c_per_u = c / (h * h);
+        sum_near[grows] += c;
+        sum_far[grows] += c_per_u;
+        std::array<double, degrees>& sums = h > 1 ? near[grows] : far[grows];
+        const double size = h > 1 ? c : c_per_u;
+        for (std::size_t i = 0; i < degrees; ++i) sums[i] += size * of_degree[i];
+      }
+    }
+    for (const int grows : {0, 1}) {
+      for (std::size_t i = 0; i < degrees; ++i) {
+        worst[i] = std::max(worst[i], near[grows][i] / sum_near[grows] + far[grows][i] / sum_far[grows]);
+      }
     }
   }
-  return found;
+  return worst;
 }
 
 }  // namespace
@@ -231,60 +293,23 @@ double RunningSum::since(std::int64_t s) const {
 
 // --- AdamSpans
 
+double AdamSpans::error(Fit fit, double beta1, double beta2, bool amsgrad, bool corrected) {
+  if (beta1 == 0) return 0;  // m is 0 after the first idle step
+  if (!terms_die(beta1, beta2, amsgrad)) return infinity;
+  return errors(terms_of(beta1, beta2, amsgrad), beta1, beta2, fit.lag, amsgrad,
+                corrected)[static_cast<std::size_t>(fit.degree / 2 - 1)];
+}
+
 std::optional<AdamSpans::Fit> AdamSpans::choose(double beta1, double beta2, double tolerance, bool amsgrad,
                                                 bool corrected) {
-  if (beta1 == 0) return Fit{2, 1};  // m is 0 after the first idle step
-  const double ratio = amsgrad ? beta1 : beta1 / std::sqrt(beta2);
-  // From beta1 = beta2 on, the late terms' errors grow.
-  if (ratio >= 0.9999 || (!amsgrad && beta1 >= beta2)) return std::nullopt;
-
-  constexpr int count = max_degree / 2;  // degrees 2, 4, …
-  constexpr std::array<double, 10> starts = {1, 2, 3, 5, 8, 16, 64, 256, 1024, 8192};
-  struct Powers {
-    double step, weight, of_beta1, of_beta2;
-  };
-  std::vector<Powers> terms;
-  for (const Sample& sample : samples(beta1, std::log(1e-14) / std::log(ratio))) {
-    terms.push_back({sample.step, sample.weight, std::pow(beta1, sample.step), std::pow(beta2, sample.step)});
-  }
+  if (beta1 == 0) return Fit{2, 1};
+  if (!terms_die(beta1, beta2, amsgrad)) return std::nullopt;
+  const std::vector<Term> terms = terms_of(beta1, beta2, amsgrad);
   std::optional<Fit> best;
   for (const double lag : {1.0, 1.5, 2.0, 3.0, 4.0, 5.0}) {
-    const double after_lag = std::pow(beta2, lag / (1 - beta1));
-    std::array<double, count> worst{};
-    for (const double start : starts) {
-      const double power1 = std::pow(beta1, start);
-      const double power2 = corrected ? std::pow(beta2, start) : 0.0;
-      const double root_scale = scale_of_root(1 - power2, after_lag, amsgrad);
-      // Of a constant learning rate and of one that grows from 0.
-      double sum_near[2] = {}, sum_far[2] = {};
-      std::array<double, count> near[2] = {}, far[2] = {};
-      for (const Powers& term : terms) {
-        const double decay = amsgrad ? 1.0 : std::sqrt(term.of_beta2);
-        const double h = std::sqrt(decay / (root_scale * std::sqrt(1 - power2 * term.of_beta2)));
-        const double r = std::abs(1 - h) / (1 + h);
-        const double fold = (1 + h) * (1 + h) / (4 * h);
-        double error = 4 * (1 + slope * r) * fold * fold * r;
-        std::array<double, count> errors;
-        for (double& e : errors) e = error *= r * r;
-        for (const int grows : {0, 1}) {
-          const double c = term.weight * term.of_beta1 / (1 - power1 * term.of_beta1) * (grows == 1 ? term.step : 1.0);
-          const double c_per_u = c / (h * h);
-          sum_near[grows] += c;
-          sum_far[grows] += c_per_u;
-          std::array<double, count>& sums = h > 1 ? near[grows] : far[grows];
-          const double size = h > 1 ? c : c_per_u;
-          for (std::size_t i = 0; i < count; ++i) sums[i] += size * errors[i];
-        }
-      }
-      for (const int grows : {0, 1}) {
-        for (std::size_t i = 0; i < count; ++i) {
-          worst[i] = std::max(worst[i], near[grows][i] / sum_near[grows] + far[grows][i] / sum_far[grows]);
-        }
-      }
-    }
-    // A fiftieth more than the samples can be wrong by.
-    const auto enough =
-        std::find_if(worst.begin(), worst.end(), [&](double error) { return 1.02 * error < tolerance; });
+    const auto worst = errors(terms, beta1, beta2, lag, amsgrad, corrected);
+    // Samples are right to a thousandth, or too large.
+    const auto enough = std::find_if(worst.begin(), worst.end(), [&](double e) { return 1.02 * e < tolerance; });
     if (enough == worst.end()) continue;
     const int degree = 2 * (static_cast<int>(enough - worst.begin()) + 1);
     if (!best || degree < best->degree) best = Fit{degree, lag};
@@ -439,7 +464,8 @@ bool AdamSpans::finish(std::int64_t s) {
                             : sums.at_1 > 0 && per_u * peak_ <= gone * sums.at_1 && mass * peak_ <= gone * sums.at_0;
   if (!small && per_u > long_gone) return false;
 
-  const double dropped = mass == 0 ? 0.0 : std::max(per_u / sums.at_1, mass / sums.at_0);
+  double dropped = 0;
+  if (mass > 0) dropped = plain_ ? mass / sums.plain : std::max(per_u / sums.at_1, mass / sums.at_0);
   if (s == 0) origin_ = {.sums = sums, .dropped = dropped, .log_keep = log_since(keep_log, 0)};
   if (s < steps_.begin()) return true;
   const auto put = [&](double number) {
@@ -458,7 +484,7 @@ bool AdamSpans::finish(std::int64_t s) {
   start.plain = sums.plain != 0 ? 1U : 0U;
   start.active = static_cast<std::uint32_t>(now() - s) & 0x1FFFFFFU;
   const double rounding = in_float_ && sums.least != 0 ? float_error * sum_of_sizes(sums.a, 0, degree) / sums.least : 0;
-  start.error = rounded_up(error_of(sums) + rounding);
+  start.off = rounded_up(error_of(sums) + rounding);
   start.dropped = rounded_up(dropped);
   return true;
 }
@@ -505,8 +531,9 @@ AdamSpan AdamSpans::since(std::int64_t s) const {
 
 double AdamSpans::bound(std::int64_t s) const {
   if (s >= first_active_) return error_of(sums_of(s));
-  const double error = s == 0 ? error_of(origin_.sums) : static_cast<double>(steps_[s].error);
-  const double dropped = (s == 0 ? origin_.dropped : static_cast<double>(steps_[s].dropped)) * peak_;
+  const double error = s == 0 ? error_of(origin_.sums) : static_cast<double>(steps_[s].off);
+  const double peak = plain_ ? plain_peak_ : peak_;
+  const double dropped = (s == 0 ? origin_.dropped : static_cast<double>(steps_[s].dropped)) * peak;
   if (!(dropped > 0)) return error;  // nothing has moved so far, or nothing can
   return slowest_ < 1 ? error + dropped * slowest_ / (1 - slowest_) : infinity;
 }

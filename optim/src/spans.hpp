@@ -94,30 +94,27 @@ struct AdamSpan {
   double a[max_degree + 1] = {};
 };
 
-// Idle time under Adam. With x = sqrt(v) at step s, q = root_scale·x, y = q/(q + eps) and u_i·q the root that step i
-// divides by, the moves of a span sum up to
-//   m·sum_i c_i/(u_i·q + eps) = m·P(y)/(q + eps),   P(y) = sum_i c_i/(1 - y + y·u_i),
-// and P is smooth on [0, 1], whatever eps and v are. a is P's Chebyshev series in 2y - 1, summed up term by term: with
-// h = sqrt(u) and r = (1 - h)/(1 + h),
-//   1/(1 - y + y·u) = (1 + 2·sum_j r^j·T_j(2y - 1))/h.
-// What lies beyond degree n is added to T_(n-1) and T_n, so that y = 0 and y = 1 are exact; elsewhere the term is
-// missed by the fraction 4·|r|^(n+1)·(1 + 0.54·|r|)/(1 - r²)² at most. A start step is active until its terms have
-// died, like (beta1/sqrt(beta2))^k; then its coefficients are final.
+// Idle time under Adam, AdamW, AMSGrad, NAdam and RAdam without coupled decay, within a proven relative error (bound)
+// whatever v and eps are. Betas, rate and decay may change with every step. While beta1 < sqrt(beta2), a push works on
+// the last 30/-ln(beta1/sqrt(beta2)) steps or so, whatever the history. spans.cpp has the mathematics.
 class AdamSpans {
  public:
   struct Fit {
     int degree;  // even
     double lag;  // u is 1 after that many mean ages of m
   };
-  // The smallest even degree whose proven error is below `tolerance` for every start step, while the learning rate is
-  // constant or grows linearly from 0. Nothing where no degree up to max_degree is enough (beta1 near sqrt(beta2)):
-  // such rows are replayed. Not `corrected`: v is used without bias correction (RAdam).
+  // The smallest even degree whose proven error is below `tolerance` for every start step but the parameter's very
+  // first, while the learning rate is constant or grows linearly from 0. Nothing where no degree up to max_degree is
+  // enough (beta1 near sqrt(beta2)): such rows are replayed. Not `corrected`: v is used without bias correction
+  // (RAdam).
   [[nodiscard]] static std::optional<Fit> choose(double beta1, double beta2, double tolerance, bool amsgrad,
                                                  bool corrected);
 
-  // @param cut  the last a[j] are left out while their sum is at most cut·a[0]: 1e-7 for float32. From 1e-12 on, what
-  // is
-  //     final is kept in float
+  // The proven error of a fit for these betas, under the same conditions: whether it still does when they change.
+  [[nodiscard]] static double error(Fit fit, double beta1, double beta2, bool amsgrad, bool corrected);
+
+  // The last a[j] are left out while their sum is at most cut·a[0], say 1e-7 for float32. From a cut of 1e-12 on, what
+  // is final is kept in float.
   AdamSpans(Fit fit, bool amsgrad, bool corrected, double cut);
   // Now is the origin; the parameter has seen `steps_before` steps. The betas are those of the next step, roughly: they
   // scale y, and change nothing else.
@@ -125,9 +122,9 @@ class AdamSpans {
   void push(const AdamStepOfTime& step);
   [[nodiscard]] std::int64_t now() const { return steps_.end() - 1; }
   [[nodiscard]] AdamSpan since(std::int64_t s) const;
-  // Largest relative error of what since(s) subtracts from w in place of the dense steps' moves, but for the rounding
-  // of doubles. Infinite where no such bound is proven: when terms may have died although their sum was no larger,
-  // after some 70/-ln(beta1/sqrt(beta2)) steps with a learning rate of 0, or of decay that outruns beta1/sqrt(beta2).
+  // The largest relative error of what since(s) takes from w, beside the dense steps' moves, but for the rounding of
+  // doubles. Infinite where none is proven: for a start whose terms died of age without having moved anything (a
+  // learning rate of 0 over 70/-ln(beta1/sqrt(beta2)) steps), and where decay outruns beta1/sqrt(beta2).
   [[nodiscard]] double bound(std::int64_t s) const;
   // Nobody will ask for 1 … s-1 again.
   void forget_before(std::int64_t s);
@@ -140,7 +137,7 @@ class AdamSpans {
     double high[3];  // logarithms of the products since the origin: high + low
     float low[3];
     float root_scale;
-    float error;          // see bound
+    float off;            // see bound
     float dropped;        // relative size of one more term with a rate of 1
     std::uint32_t place;  // of its first coefficient, modulo 2^32
     std::uint32_t degree : 6;

@@ -1,5 +1,6 @@
 #include "src/spans.hpp"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
@@ -150,9 +151,12 @@ std::vector<Setting> settings() {
       "RAdam", .9, .999, [](int i) { return radam_step(i, 1e-3, .9, .999); }, false, false);
   add(
       "RAdam .98", .9, .98, [](int i) { return radam_step(i, 1e-3, .9, .98); }, false, false);
-  // The products of mu would be 0 after some steps; they matter in the first ones.
+  add("plain, warm-up from 0", .9, .999, [](int i) {
+    return AdamStepOfTime{
+        .rate = 1e-5 * (i - 1), .beta1 = .9, .beta2 = .999, .correction2 = 1, .keep = .999, .plain = true};
+  });
   add("NAdam", .9, .999, [](int i) {
-    double product = 1;
+    double product = 1;  // nothing is left of it later on
     for (int j = 1; j <= std::min(i, 400); ++j) product *= nadam_mu(j, .9);
     AdamStepOfTime step = adam_step(i, 2e-3, .9, .999, .01);
     const double next = nadam_mu(i + 1, .9);
@@ -249,6 +253,14 @@ void compare(const Setting& setting, AdamSpans& spans, const Body& body) {
   }
 }
 
+// Words are only looked for when something is wrong.
+template <class Words>
+void check(bool right, const Words& words) {
+  if (!right) BOOST_ERROR(words());
+}
+
+bool near(double a, double b, double tolerance) { return std::abs(a - b) <= tolerance * std::abs(b); }
+
 bool same_bits(const AdamSpan& a, const AdamSpan& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
 
 }  // namespace
@@ -298,9 +310,9 @@ BOOST_AUTO_TEST_CASE(products_of_steps) {
     for (int t = 1; t <= 3000; ++t) {
       steps.push_back(step(t));
       spans.push(steps.back());
-      // Every start, when blocks of 32 and of 1024 have just been closed or opened, and now and then.
-      const int in_block = t % 1024;
-      if (t > 70 && !(in_block <= 1 || in_block >= 1022 || t % 32 == t % 7 || t == 3000)) continue;
+      // Every start, when blocks have just been closed or opened, and now and then.
+      const int in_block = t % 256;
+      if (t > 70 && !(in_block <= 1 || in_block >= 254 || t % 16 == t % 7 || t == 3000)) continue;
       Wide product;
       for (int s = t; s >= 0; --s) {
         worst = std::max(worst, distance(spans.since(s), product));
@@ -349,6 +361,20 @@ BOOST_AUTO_TEST_CASE(forgotten_products_change_no_others) {
   some.forget_before(some.now());
   BOOST_TEST(some.since(some.now()).m00 == 1);
   BOOST_TEST(some.bytes() < 40000);
+}
+
+// Neither denormal numbers, nor the smallest of them for ever.
+BOOST_AUTO_TEST_CASE(products_end_at_0) {
+  LinearSpans spans;
+  for (int t = 0; t < 9000; ++t) {
+    spans.push({1, 0, 0, .9});
+    for (const std::int64_t s : {0, 1, 100}) {
+      if (s > spans.now()) continue;
+      const double product = spans.since(s).m11;
+      BOOST_TEST_REQUIRE((product == 0 || product >= 1e-200));
+    }
+  }
+  BOOST_TEST(spans.since(1).m11 == 0);
 }
 
 BOOST_AUTO_TEST_CASE(products_start_anew) {
@@ -416,10 +442,19 @@ BOOST_AUTO_TEST_CASE(degrees_that_are_enough) {
     BOOST_TEST((in_double ? in_double->degree : 0) == e.degree_double, e.beta1 << ", " << e.beta2);
   }
   BOOST_TEST(AdamSpans::choose(0, .999, 1e-11, false, true)->degree == 2);
+  BOOST_TEST(AdamSpans::error({2, 1}, 0, .999, false, true) == 0);
+  BOOST_TEST(AdamSpans::error({8, 1}, .9, .999, false, true) == 1.1e-6, boost::test_tools::tolerance(.05));
+  BOOST_TEST(AdamSpans::error({8, 5}, .9, .999, false, true) == 3.9e-4, boost::test_tools::tolerance(.05));
+  BOOST_TEST(AdamSpans::error({24, 5}, .9, .95, false, true) == 7.8e-7, boost::test_tools::tolerance(.05));
+  BOOST_TEST(AdamSpans::error({32, 5}, .9, .9, false, true) == std::numeric_limits<double>::infinity());
   BOOST_TEST(AdamSpans::choose(0, 0, 1e-11, false, true)->degree == 2);
+  BOOST_TEST(AdamSpans::choose(.9, .999, 3e-6, false, false)->degree == 2);
+  BOOST_TEST(AdamSpans::choose(.9, .98, 3e-6, false, false)->degree == 6);
+  BOOST_TEST(AdamSpans::choose(.9, .98, 1e-11, true, false)->degree == 2);
+  BOOST_TEST(AdamSpans::choose(.9, .5, 3e-6, true, true)->degree == 4);
 }
 
-// What is summed up while training has no larger a bound than was asked for, and the next smaller degree has.
+// What is summed up while training has no larger a bound than was asked for; of a smaller degree it would have.
 BOOST_AUTO_TEST_CASE(degrees_keep_their_promise) {
   Draw draw(6);
   for (int round = 0; round < 60; ++round) {
@@ -430,6 +465,7 @@ BOOST_AUTO_TEST_CASE(degrees_keep_their_promise) {
     const bool corrected = round % 4 != 0;
     const auto fit = AdamSpans::choose(beta1, beta2, tolerance, amsgrad, corrected);
     if (!fit) continue;
+    BOOST_TEST(AdamSpans::error(*fit, beta1, beta2, amsgrad, corrected) < tolerance);
     double worst[2] = {};
     for (const int less : {0, 2}) {
       if (fit->degree - less < 2) continue;
@@ -449,7 +485,7 @@ BOOST_AUTO_TEST_CASE(degrees_keep_their_promise) {
     // A bound for growth from 0 holds for growth from anywhere else.
     BOOST_TEST(worst[0] < tolerance + 3e-11, beta1 << ", " << beta2 << ", " << tolerance << ": " << fit->degree);
     if (fit->degree > 2 && corrected && tolerance > 1e-10) {
-      BOOST_TEST(worst[1] > .1 * tolerance, beta1 << ", " << beta2 << ", " << tolerance << ": " << fit->degree);
+      BOOST_TEST(worst[1] > .5 * tolerance, beta1 << ", " << beta2 << ", " << tolerance << ": " << fit->degree);
     }
   }
 }
@@ -468,22 +504,17 @@ BOOST_AUTO_TEST_CASE(idle_time_under_adam) {
         for (std::size_t i = 0; i < x.size(); ++i) {
           const Replay& replay = replays[i];
           const Number got = idle<double>(span, {0, 1, x[i] * x[i]}, eps, setting.amsgrad);
-          const auto label = [&] {
-            return setting.name + ", betas " + std::to_string(setting.beta1) + ", " + std::to_string(setting.beta2) +
-                   ", s " + std::to_string(s) + ", gap " + std::to_string(gap) + ", sqrt(v) " +
-                   std::to_string(x[i] / eps);
-          };
-          if (replay.w == 0) {
-            BOOST_TEST(got.w == 0, label());
-          } else {
-            const auto error = static_cast<double>(std::abs(got.w / replay.w - 1));
-            BOOST_TEST(error <= bound + 1e-13, label() << ": " << error << " > " << bound);
-            worst = std::max(worst, error);
-            if (error > 1e-12) nearest = std::max(nearest, error / bound);
-          }
-          BOOST_TEST(std::abs(got.m - static_cast<double>(replay.m)) <= 3e-13 * static_cast<double>(replay.m) + 1e-300,
-                     label());
-          BOOST_TEST(std::abs(got.v - static_cast<double>(replay.v)) <= 3e-13 * static_cast<double>(replay.v), label());
+          const auto error = replay.w == 0 ? std::abs(got.w) : static_cast<double>(std::abs(got.w / replay.w - 1));
+          check(replay.w == 0 ? error == 0 : error <= bound + 1e-13, [&] {
+            return fmt::format("{}, betas {}, {}, s {}, gap {}, sqrt(v) {} eps: {} > {}", setting.name, setting.beta1,
+                               setting.beta2, s, gap, x[i] / eps, error, bound);
+          });
+          worst = std::max(worst, error);
+          if (error > 1e-12) nearest = std::max(nearest, error / bound);
+          check(near(got.m, static_cast<double>(replay.m), 3e-13) || replay.m < 1e-300L,
+                [&] { return fmt::format("{}, s {}, gap {}: m", setting.name, s, gap); });
+          check(near(got.v, static_cast<double>(replay.v), 3e-13),
+                [&] { return fmt::format("{}, s {}, gap {}: v", setting.name, s, gap); });
         }
       });
       BOOST_TEST_MESSAGE(setting.name << ", betas " << setting.beta1 << ", " << setting.beta2 << ": degree "
@@ -500,19 +531,68 @@ BOOST_AUTO_TEST_CASE(idle_time_in_float) {
     double worst = 0;
     compare(setting, spans, [&](int s, int gap, const std::vector<Replay>& replays) {
       const AdamSpan span = spans.since(s);
+      const double bound = spans.bound(s);
       const std::vector<double> x = roots();
       for (std::size_t i = 0; i < x.size(); ++i) {
         const Number got = idle<float>(span, {0, 1, x[i] * x[i]}, eps, setting.amsgrad);
         if (static_cast<double>(std::abs(replays[i].w)) < 1e-30) continue;  // denormal numbers
         if (x[i] * x[i] > 0 && x[i] * x[i] < 1e-36) continue;
         const auto error = static_cast<double>(std::abs(got.w / replays[i].w - 1));
-        worst = std::max(worst, error - spans.bound(s));
-        BOOST_TEST(error <= spans.bound(s) + 1e-6,
-                   setting.name << ", s " << s << ", gap " << gap << ", sqrt(v) " << x[i] << ": " << error);
+        worst = std::max(worst, error - bound);
+        check(error <= bound + 1e-6, [&] {
+          return fmt::format("{}, s {}, gap {}, sqrt(v) {} eps: {}", setting.name, s, gap, x[i] / eps, error);
+        });
       }
     });
     BOOST_TEST_MESSAGE(setting.name << ", betas " << setting.beta1 << ", " << setting.beta2 << ": " << worst
                                     << " beyond the bound");
+  }
+}
+
+// v = 0, and sqrt(v) beside which eps is nothing: right to rounding at any degree.
+BOOST_AUTO_TEST_CASE(both_ends_are_exact) {
+  for (const int degree : {2, 4, 8}) {
+    AdamSpans spans({degree, 1}, false, true, 0);
+    spans.restart(0, .9, .99);
+    std::vector<Replay> low, high;
+    for (int i = 0; i <= 400; ++i) {
+      if (i > 0) {
+        const AdamStepOfTime step = adam_step(i, 1e-3, .9, .99, .1);
+        spans.push(step);
+        for (Replay& replay : low) replay.step(step);
+        for (Replay& replay : high) replay.step(step);
+      }
+      low.push_back({0, 1, 0, eps, false});
+      high.push_back({0, 1, .25, 0, false});
+    }
+    for (std::size_t s = 0; s < 400; ++s) {
+      const AdamSpan span = spans.since(static_cast<std::int64_t>(s));
+      BOOST_TEST(idle<double>(span, {0, 1, 0}, eps, false).w == static_cast<double>(low[s].w),
+                 boost::test_tools::tolerance(2e-12));
+      BOOST_TEST(idle<double>(span, {0, 1, .25}, 0, false).w == static_cast<double>(high[s].w),
+                 boost::test_tools::tolerance(2e-12));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_cut_is_in_the_bound) {
+  for (const double cut : {1e-2, 1e-4, 1e-7, 1e-11, 1e-13}) {
+    AdamSpans spans({16, 1}, false, true, cut);
+    double worst = 0;
+    compare({"", .9, .99, false, true, [](int i) { return adam_step(i, 1e-3, .9, .99, .1); }}, spans,
+            [&](int s, int gap, const std::vector<Replay>& replays) {
+              if (s == 0) return;
+              const AdamSpan span = spans.since(s);
+              const double bound = spans.bound(s);
+              const std::vector<double> x = roots();
+              for (std::size_t i = 0; i < x.size(); ++i) {
+                const Number got = idle<double>(span, {0, 1, x[i] * x[i]}, eps, false);
+                const auto error = static_cast<double>(std::abs(got.w / replays[i].w - 1));
+                worst = std::max(worst, error / bound);
+                check(error <= bound + 1e-13, [&] { return fmt::format("cut {}, s {}, gap {}", cut, s, gap); });
+              }
+            });
+    BOOST_TEST(worst > .1);
   }
 }
 
@@ -587,8 +667,8 @@ BOOST_AUTO_TEST_CASE(strong_decay) {
           // A move of the size of the first one: rate/sqrt(v).
           const double first = 1e-3 / 1e-6 / (1 - std::pow(beta1, 50 * k + 1));
           const auto error = static_cast<double>(std::abs(got.w - replays[k].w));
-          BOOST_TEST(error <= 1e-9 * static_cast<double>(std::abs(replays[k].w)) + 1e-12 * first,
-                     keep << ": " << 50 * k << " to " << i);
+          check(error <= 1e-9 * static_cast<double>(std::abs(replays[k].w)) + 1e-12 * first,
+                [&] { return fmt::format("{}: {} to {}: {}", keep, 50 * k, i, error); });
         }
       }
     }
@@ -631,10 +711,8 @@ BOOST_AUTO_TEST_CASE(two_spans_make_one) {
         const Number middle = idle<double>(first, start, eps, setting.amsgrad);
         const Number two = idle<double>(spans.since(u), middle, eps, setting.amsgrad);
         const Number one = idle<double>(spans.since(s), start, eps, setting.amsgrad);
-        BOOST_TEST(std::abs(two.w - one.w) <= bound * std::abs(one.w),
-                   setting.name << ": " << s << " to " << u << " to " << t << ", sqrt(v) " << x);
-        BOOST_TEST(two.m == one.m, boost::test_tools::tolerance(1e-12));
-        BOOST_TEST(two.v == one.v, boost::test_tools::tolerance(1e-12));
+        check(near(two.w, one.w, bound) && near(two.m, one.m, 1e-12) && near(two.v, one.v, 1e-12),
+              [&] { return fmt::format("{}: {} to {} to {}, sqrt(v) {} eps", setting.name, s, u, t, x / eps); });
       }
     }
   }
@@ -737,7 +815,7 @@ BOOST_AUTO_TEST_CASE(memory_of_spans) {
 BOOST_AUTO_TEST_CASE(spans_repeat_and_may_be_read_by_many) {
   AdamSpans a({8, 1}, false, true, 1e-7), b({8, 1}, false, true, 1e-7);
   a.restart(3, .9, .999);
-  for (int i = 1; i <= 100; ++i) b.push(adam_step(i, 1, .5, .9, 1));
+  for (int i = 1; i <= 100; ++i) b.push(adam_step(i, 1, .5, .9, .3));
   b.restart(3, .9, .999);
   for (int i = 4; i <= 1000; ++i) {
     a.push(adam_step(i, 1e-3, .9, .999, .1));
