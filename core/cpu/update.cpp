@@ -1,11 +1,13 @@
 #include "kernels/update.hpp"
 
 #include <cmath>
+#include <cstring>
 #include <type_traits>
 
 #include "cpu/parallel.hpp"
 #include "cpu/rows.hpp"
 #include "cpu/simd.hpp"
+#include "cpu/visit.hpp"
 #include "kernels/rules/convert.hpp"
 #include "src/memory_pool.hpp"
 
@@ -35,58 +37,71 @@ T* at(const View& view, std::int64_t begin) {
   return view.data == nullptr ? nullptr : view.as<T>() + begin;
 }
 
+// A step's numbers in the type that is computed in.
 template <class T>
-rules::SgdCoefficients<T> rounded(const rules::SgdCoefficients<double>& c) {
-  return {static_cast<T>(c.lr), static_cast<T>(c.momentum), static_cast<T>(c.fresh), static_cast<T>(c.weight_decay),
-          static_cast<T>(c.sign)};
+struct Rounded {
+  explicit Rounded(const StepNumbers& numbers) {
+    for (int i = 0; i < StepNumbers::max_count; ++i) values[i] = static_cast<T>(numbers.values[i]);
+  }
+  T values[StepNumbers::max_count];
+};
+
+// Fetches the first lines of a row early: rows of a large table lie anywhere.
+template <class T>
+void fetch(const T* row, std::int64_t dim) {
+  if (row == nullptr) return;
+  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+  for (std::int64_t j = 0; j < dim && j < 8 * line; j += line) __builtin_prefetch(row + j, 1);
 }
 
+// What time did to one row since it was settled.
 template <class T>
-rules::AdamCoefficients<T> rounded(const rules::AdamCoefficients<double>& c) {
-  return {static_cast<T>(c.step_size),
-          static_cast<T>(c.fresh1),
-          static_cast<T>(c.beta2),
-          static_cast<T>(c.fresh2),
-          static_cast<T>(c.root_correction2),
-          static_cast<T>(c.eps),
-          static_cast<T>(c.weight_decay),
-          static_cast<T>(c.keep),
-          static_cast<T>(c.sign)};
+void live_through(const IdleTime& idle, std::int64_t i, T* param, T* const (&slots)[max_slots], std::int64_t dim) {
+  const std::int64_t gap = idle.gaps[i];
+  if (gap == 0) return;
+  if (idle.replay_end == nullptr) {
+    const T* span = static_cast<const T*>(idle.spans) + i * idle.span_size;
+    loops<T>().idle[static_cast<int>(idle.rule)](span, param, slots[0], slots[1], slots[2], dim);
+    return;
+  }
+  for (const ReplayStep* step = idle.replay_end - gap; step != idle.replay_end; ++step) {
+    T numbers[StepNumbers::max_count];
+    std::memcpy(numbers, step->numbers.values, sizeof(numbers));
+    loops<T>().step[static_cast<int>(step->rule)](numbers, param, nullptr, slots[0], slots[1], slots[2], dim);
+  }
 }
 
-template <class T>
-rules::AdagradCoefficients<T> rounded(const rules::AdagradCoefficients<double>& c) {
-  return {static_cast<T>(c.rate), static_cast<T>(c.weight_decay), static_cast<T>(c.eps), static_cast<T>(c.sign)};
-}
-
-// Calls body(param, grad, n, at) for stretches of a step; at(view) is where the stretch begins in a state. Parameters
-// of 16 bits are brought to float32 and back.
-template <class Body>
-void for_each_stretch(const View& param, const View& grad, const RowList& rows, const Body& body) {
-  const auto stretches = [&]<class Row, class T>(Row, T) {
-    const auto one = [&](std::int64_t begin, std::int64_t grad_begin, std::int64_t n) {
-      const T* g = at<T>(grad, grad_begin);
-      const auto state = [begin](const View& view) { return at<T>(view, begin); };
-      Row* w = at<Row>(param, begin);
-      if constexpr (std::is_same_v<Row, T>) {
-        body(w, g, n, state);
-      } else {
-        const detail::Scratch<T> wide(n);
-        for (std::int64_t i = 0; i < n; ++i) wide[i] = rules::Converter<T, Row>::f(w[i]);
-        body(wide.get(), g, n, state);
-        for (std::int64_t i = 0; i < n; ++i) w[i] = rules::Converter<Row, T>::f(wide[i]);
+// Calls body(i, row's parameter, row's slots) for the rows of a list.
+template <class Row, class T, class Body>
+void for_each_row(const View& param, const View (&slots)[max_slots], const RowList& rows, const Body& body) {
+  constexpr std::int64_t ahead = 4;
+  const std::int64_t dim = rows.dim;
+  cpu::parallel_chunks(rows.count, cpu::rows_in(chunk, dim), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      if (i + ahead < end) {
+        const std::int64_t next = rows.rows[i + ahead] * dim;
+        fetch(at<Row>(param, next), dim);
+        for (const View& slot : slots) fetch(at<T>(slot, next), dim);
       }
-    };
-    if (rows.rows == nullptr) {
-      cpu::parallel_chunks(param.size, chunk,
-                           [&](std::int64_t begin, std::int64_t end) { one(begin, begin, end - begin); });
-    } else {
-      cpu::parallel_chunks(rows.count, cpu::rows_in(chunk, rows.dim), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) one(rows.rows[i] * rows.dim, i * rows.dim, rows.dim);
-      });
+      const std::int64_t place = rows.rows[i] * dim;
+      T* const state[max_slots] = {at<T>(slots[0], place), at<T>(slots[1], place), at<T>(slots[2], place)};
+      body(i, at<Row>(param, place), state);
     }
-  };
-  cpu::visit_table(param.dtype, stretches);
+  });
+}
+
+// Calls body(numbers) with the elements of a parameter as they are computed with: those of 16 bits are brought to
+// float32 and back.
+template <class Row, class T, class Body>
+void in_computing_type(Row* param, std::int64_t n, const Body& body) {
+  if constexpr (std::is_same_v<Row, T>) {
+    body(param);
+  } else {
+    const detail::Scratch<T> wide(n);
+    for (std::int64_t i = 0; i < n; ++i) wide[i] = rules::Converter<T, Row>::f(param[i]);
+    body(wide.get());
+    for (std::int64_t i = 0; i < n; ++i) param[i] = rules::Converter<Row, T>::f(wide[i]);
+  }
 }
 
 // The terms of a chunk for any p; the common p = 2 has a loop of its own.
@@ -109,22 +124,57 @@ double chunk_terms(const T* x, std::int64_t n, double p) {
 
 }  // namespace
 
-void run(OnCpu, const SgdStep& request) {
-  for_each_stretch(request.param, request.grad, request.rows, [&]<class T>(T* w, const T* g, std::int64_t n, auto at) {
-    loops<T>().sgd(rounded<T>(request.coefficients), request.nesterov, w, g, at(request.momentum), n);
+void run(OnCpu, const OptimizerStep& request) {
+  cpu::visit_table(request.param.dtype, [&]<class Row, class T>(Row, T) {
+    const auto step = loops<T>().step[static_cast<int>(request.rule)];
+    const Rounded<T> numbers(request.numbers);
+    if (request.rows.rows == nullptr) {
+      cpu::parallel_chunks(request.param.size, chunk, [&](std::int64_t begin, std::int64_t end) {
+        in_computing_type<Row, T>(at<Row>(request.param, begin), end - begin, [&](T* param) {
+          step(numbers.values, param, at<T>(request.grad, begin), at<T>(request.slots[0], begin),
+               at<T>(request.slots[1], begin), at<T>(request.slots[2], begin), end - begin);
+        });
+      });
+      return;
+    }
+    const std::int64_t dim = request.rows.dim;
+    for_each_row<Row, T>(
+        request.param, request.slots, request.rows, [&](std::int64_t i, Row* row, T* const(&slots)[max_slots]) {
+          in_computing_type<Row, T>(row, dim, [&](T* param) {
+            if (request.idle.gaps != nullptr) live_through(request.idle, i, param, slots, dim);
+            step(numbers.values, param, at<T>(request.grad, i * dim), slots[0], slots[1], slots[2], dim);
+          });
+        });
   });
 }
 
-void run(OnCpu, const AdamStep& request) {
-  for_each_stretch(request.param, request.grad, request.rows, [&]<class T>(T* w, const T* g, std::int64_t n, auto at) {
-    loops<T>().adam(rounded<T>(request.coefficients), request.decay, w, g, at(request.m), at(request.v),
-                    at(request.v_max), n);
-  });
-}
-
-void run(OnCpu, const AdagradStep& request) {
-  for_each_stretch(request.param, request.grad, request.rows, [&]<class T>(T* w, const T* g, std::int64_t n, auto at) {
-    loops<T>().adagrad(rounded<T>(request.coefficients), w, g, at(request.sum), n);
+void run(OnCpu, const SettleRows& request) {
+  const std::int64_t dim = request.rows.dim;
+  cpu::visit_floating(request.param.dtype, [&](auto type) {
+    using T = decltype(type);
+    if (request.out.data == nullptr) {
+      for_each_row<T, T>(request.param, request.slots, request.rows,
+                         [&](std::int64_t i, T* param, T* const(&slots)[max_slots]) {
+                           live_through(request.idle, i, param, slots, dim);
+                         });
+      return;
+    }
+    for_each_row<T, T>(request.param, request.slots, request.rows,
+                       [&](std::int64_t i, const T* param, T* const(&slots)[max_slots]) {
+                         const auto bytes = static_cast<std::size_t>(dim) * sizeof(T);
+                         T* out = at<T>(request.out, i * dim);
+                         std::memcpy(out, param, bytes);
+                         if (request.idle.gaps[i] == 0) return;
+                         const detail::Scratch<T> copies(max_slots * dim);
+                         T* scratch[max_slots] = {};
+                         for (int s = 0; s < max_slots; ++s) {
+                           if (slots[s] == nullptr) continue;
+                           scratch[s] = copies.get() + s * dim;
+                           std::memcpy(scratch[s], slots[s], bytes);
+                         }
+                         T* const state[max_slots] = {scratch[0], scratch[1], scratch[2]};
+                         live_through(request.idle, i, out, state, dim);
+                       });
   });
 }
 

@@ -4,23 +4,18 @@
 
 #include <cstdint>
 
-#include "kernels/rules/adagrad.hpp"
-#include "kernels/rules/adam.hpp"
-#include "kernels/rules/sgd.hpp"
+#include "kernels/rules/update.hpp"
 
 namespace embergrad::cpu {
 
 // Loops over n numbers of type T.
 template <class T>
 struct UpdateLoopsOf {
-  // One step of SGD; momentum is null without momentum.
-  void (*sgd)(const rules::SgdCoefficients<T>& coefficients, bool nesterov, T* param, const T* grad, T* momentum,
-              std::int64_t n);
-  // One step of Adam; v_max is null without amsgrad.
-  void (*adam)(const rules::AdamCoefficients<T>& coefficients, rules::Decay decay, T* param, const T* grad, T* m, T* v,
-               T* v_max, std::int64_t n);
-  // One step of Adagrad.
-  void (*adagrad)(const rules::AdagradCoefficients<T>& coefficients, T* param, const T* grad, T* sum, std::int64_t n);
+  // One step of a rule; coefficients as its struct has them; no gradient is one of zeros.
+  void (*step[rules::StepRules::count])(const T* coefficients, T* param, const T* grad, T* s0, T* s1, T* s2,
+                                        std::int64_t n);
+  // What time did to a row; span as the rule's struct has it, and its tail.
+  void (*idle[rules::IdleRules::count])(const T* span, T* param, T* s0, T* s1, T* s2, std::int64_t n);
   // Σ x², in 16 lanes of float64.
   double (*sum_squares)(const T* x, std::int64_t n);
   // x *= factor

@@ -28,8 +28,11 @@ Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptio
   const Tensor index = input.to(weight.device());
   renormalise(check, weight, index, options.max_norm, options.norm_type);
   Tensor out = empty(input.shape() + dim, weight.options());
-  launch(weight.device(),
-         GatherRows{.table = detail::view(weight), .index = detail::view(index), .out = detail::view(out), .dim = dim});
+  const GatherView from(weight, index);
+  launch(
+      weight.device(),
+      GatherRows{
+          .table = detail::view(from.table), .index = detail::view(from.index), .out = detail::view(out), .dim = dim});
   if (item_size(weight.dtype()) == 2) out = out.to(DType::float32);
   if (scales.out != 1) out = no_grad([&] { return out * scales.out; });
 

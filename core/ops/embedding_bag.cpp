@@ -122,20 +122,22 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
   renormalise(check, weight, index, options.max_norm, options.norm_type);
   const DType dtype = detail::gradient_dtype(weight.dtype());
   const std::int64_t bags = starts.numel() - 1;
-  const auto bags_of = [=](const Tensor& table, const Tensor& places, const Tensor& factors, const Tensor& first) {
+  const GatherView from(weight, index, padding);
+  const auto bags_of = [=, skip = from.padding](const Tensor& table, const Tensor& places, const Tensor& factors,
+                                                const Tensor& first) {
     return Bags{.table = detail::view(table),
                 .index = detail::view(places),
                 .weights = view_or_none(factors, dtype),
                 .dim = dim,
                 .starts = first.data<std::int64_t>(),
                 .count = bags,
-                .skip = padding};
+                .skip = skip};
   };
   const TensorOptions computed{dtype, weight.device()};
   Tensor out = empty({bags, dim}, computed);
   Tensor divisors;
   Tensor winners;
-  const Bags request = bags_of(weight, index, weights, starts);
+  const Bags request = bags_of(from.table, from.index, weights, starts);
   if (options.mode == BagMode::max) {
     winners = empty({bags, dim}, {DType::int32, weight.device()});
     launch(weight.device(), MaxBags{.bags = request,
@@ -159,7 +161,8 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
   return record(
       "embedding_bag", out, {weight, weights},
       [index = Saved::input(index), starts, weights = Saved::input(weights),
-       table = wants_weights ? Saved::input(weight) : Saved(), divisors, winners, bags_of, rows, padding, scales,
+       table = wants_weights ? Saved::input(from.table) : Saved(),
+       places = wants_weights ? Saved::input(from.index) : Saved(), divisors, winners, bags_of, rows, padding, scales,
        sparse = options.sparse, by_frequency = options.scale_grad_by_freq](const Tensor& grad, InputGradients& inputs) {
         if (inputs.wants(0)) {
           inputs.add(0, table_gradient(detail::rows_of({.index = index.get(),
@@ -176,7 +179,7 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
         }
         if (inputs.wants(1)) {
           Tensor grad_weights = empty(weights.get().shape(), grad.options());
-          launch(grad.device(), BagWeightGrads{.bags = bags_of(table.get(), index.get(), weights.get(), starts),
+          launch(grad.device(), BagWeightGrads{.bags = bags_of(table.get(), places.get(), weights.get(), starts),
                                                .grad = detail::view(grad),
                                                .divisors = view_or_none(divisors, grad.dtype()),
                                                .winners = winners.defined() ? winners.data<std::int32_t>() : nullptr,

@@ -22,7 +22,7 @@ Tensor extreme_over(const OpCheck& check, const Tensor& input, const ReducedDims
       check.fail_index(fmt::format("dimension {} of shape {} is empty", d, input.shape().to_string()));
     }
   }
-  Tensor now = input;
+  Tensor now = detail::settled(input);
   dims.for_each_run([&](std::int64_t outer, std::int64_t count, std::int64_t inner) {
     Tensor out = empty({outer * inner}, now.options());
     if (out.numel() > 0) {

@@ -24,13 +24,13 @@ inline void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transp
                             .m = sizes.m,
                             .n = sizes.n,
                             .k = sizes.k,
-                            .a = a.state()->data,
+                            .a = detail::data_of(a),
                             .lda = transpose_a ? sizes.m : sizes.k,
                             .transpose_a = transpose_a,
-                            .b = b.state()->data,
+                            .b = detail::data_of(b),
                             .ldb = transpose_b ? sizes.k : sizes.n,
                             .transpose_b = transpose_b,
-                            .c = out.state()->data,
+                            .c = detail::data_of(out),
                             .ldc = sizes.n,
                             .alpha = factors.alpha,
                             .beta = factors.beta});
@@ -39,8 +39,8 @@ inline void gemm(const Tensor& a, bool transpose_a, const Tensor& b, bool transp
 // out[r, :] = row for all rows.
 inline void copy_rows(const Tensor& row, Tensor& out, std::int64_t rows) {
   const std::int64_t width = row.numel();
-  const StridedView from{row.state()->data, row.dtype(), 2, {rows, width}, {0, 1}};
-  const StridedView to{out.state()->data, out.dtype(), 2, {rows, width}, {width, 1}};
+  const StridedView from{detail::data_of(row), row.dtype(), 2, {rows, width}, {0, 1}};
+  const StridedView to{detail::data_of(out), out.dtype(), 2, {rows, width}, {width, 1}};
   launch(out.device(), CopyStrided{.in = from, .out = to});
 }
 

@@ -95,13 +95,13 @@ void check_state(const OpCheck& check, const char* name, const Tensor& state, co
 enum Parameter : int { weight_ih = 0, weight_hh = 1, bias_ih = 2, bias_hh = 3 };
 
 LstmWeights weights_of(std::span<const Tensor> parameters, const Network& net) {
-  const auto data = [&](int i) -> const void* { return parameters[static_cast<std::size_t>(i)].state()->data; };
+  const auto data = [&](int i) -> const void* { return detail::data_of(parameters[static_cast<std::size_t>(i)]); };
   return {data(weight_ih), data(weight_hh), net.bias ? data(bias_ih) : nullptr, net.bias ? data(bias_hh) : nullptr,
           net.projected ? data(net.per_direction - 1) : nullptr};
 }
 
 char* rows_at(const Tensor& tensor, std::int64_t elements) {
-  return tensor.state()->data + static_cast<std::size_t>(elements) * item_size(tensor.dtype());
+  return detail::data_of(tensor) + static_cast<std::size_t>(elements) * item_size(tensor.dtype());
 }
 
 void check_lstm_scales(const OpCheck& check, std::span<const LstmScales> scales, std::int64_t layers) {
@@ -168,14 +168,14 @@ struct Layer {
         const bool shared_bias = i == bias_ih && net.bias && into.wants(3 + at + 1);
         if (!into.wants(3 + at) && !shared_bias) return nullptr;
         grad_parameters[at] = empty(kept[at].shape(), options);
-        return grad_parameters[at].state()->data;
+        return detail::data_of(grad_parameters[at]);
       };
       if (into.wants(0)) grad_input[d] = empty(x.shape(), options);
       layer.direction[d] = {
           .sizes = sizes(options.dtype, d),
           .weights = weights_of(std::span<const Tensor>(kept).subspan(first), net),
           .factors = factors,
-          .input = x.state()->data,
+          .input = detail::data_of(x),
           .output = rows_at(y, d * net.output),
           .output_stride = directions * net.output,
           .h_0 = rows_at(h0, d * batch * net.output),
@@ -188,7 +188,7 @@ struct Layer {
           .grad_output_stride = directions * net.output,
           .grad_h = rows_at(grad_h, d * batch * net.output),
           .grad_c = rows_at(grad_c, d * batch * net.hidden),
-          .grad_input = into.wants(0) ? grad_input[d].state()->data : nullptr,
+          .grad_input = into.wants(0) ? detail::data_of(grad_input[d]) : nullptr,
           .grad_weight_ih = wanted(weight_ih),
           .grad_weight_hh = wanted(weight_hh),
           .grad_bias = net.bias ? wanted(bias_ih) : nullptr,
@@ -241,7 +241,7 @@ LstmResult run_layer(const Tensor& data, std::span<const std::int64_t> batch_siz
         .weights = weights_of(
             parameters.subspan(static_cast<std::size_t>(d) * static_cast<std::size_t>(net.per_direction)), net),
         .factors = layer.factors,
-        .input = data.state()->data,
+        .input = detail::data_of(data),
         .output = rows_at(outputs[0], d * net.output),
         .output_stride = net.directions * net.output,
         .h = rows_at(outputs[1], d * batch * net.output),

@@ -54,7 +54,7 @@ Shape with_extent(const Shape& shape, int dim, std::int64_t extent) {
 }
 
 Tensor sum_runs(const Tensor& input, const ReducedDims& dims) {
-  Tensor now = input;
+  Tensor now = detail::settled(input);
   dims.for_each_run([&](std::int64_t outer, std::int64_t count, std::int64_t inner) {
     Tensor out = empty({outer * inner}, now.options());
     launch(now.device(), SumMiddle{.in = view(now), .out = view(out), .outer = outer, .count = count, .inner = inner});

@@ -5,6 +5,7 @@
 #include "kernels/embedding.hpp"
 #include "kernels/memory.hpp"
 #include "ops/common.hpp"
+#include "ops/table.hpp"
 #include "src/memory_pool.hpp"
 #include "src/op_check.hpp"
 #include "src/tensor_state.hpp"
@@ -290,8 +291,10 @@ Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_
   for (int d = 1; d < input.dim(); ++d) shape.push_back(input.shape()[d]);
   const std::int64_t width = input.shape().slice(1, input.dim()).numel();
   Tensor out = empty(shape, input.options());
-  launch(input.device(),
-         GatherRows{.table = view(input), .index = view(here), .out = view(out), .dim = width, .fill = fill});
+  const GatherView from(input, here);
+  launch(
+      input.device(),
+      GatherRows{.table = view(from.table), .index = view(from.index), .out = view(out), .dim = width, .fill = fill});
   // d input[r] = sum of grad over the places where index == r
   return record(op, out, {input}, [index = Saved::input(here), shape = input.shape(), rows, width](const Tensor& grad) {
     const Tensor& places = index.get();

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -40,19 +41,64 @@ inline void check_max_norm(const OpCheck& check, std::optional<double> max_norm,
   if (std::isnan(norm_type)) check.fail_value("norm_type must be a number, but is NaN");
 }
 
+// Brings some rows of a table up to date in place; rows are ascending, each once.
+inline void settle_looked_up(const Tensor& weight, const Tensor& rows) {
+  auto* deferred = detail::deferred_rows(*weight.state()->storage);
+  if (deferred == nullptr) return;
+  const std::int64_t dim = weight.shape()[1];
+  const std::int64_t offset = weight.state()->offset;
+  if (deferred->dim() != dim || offset % std::max<std::int64_t>(1, dim) != 0) return deferred->settle_all();
+  if (offset == 0) return deferred->settle(rows.data<std::int64_t>(), rows.numel());
+  const Tensor shifted = add(rows, offset / dim);
+  deferred->settle(shifted.data<std::int64_t>(), shifted.numel());
+}
+
 // Scales the rows that `index` holds down to max_norm, in place, if it is given. All must have been checked before.
 inline void renormalise(const OpCheck& check, const Tensor& weight, const Tensor& index, std::optional<double> max_norm,
                         double norm_type) {
   if (!max_norm || index.numel() == 0) return;
   const NoGrad guard;
-  detail::begin_change(check.op(), weight);
+  detail::begin_row_change(check.op(), weight);
   const Tensor rows = detail::distinct_rows(index, weight.shape()[0]);
-  launch(weight.device(), RenormRows{.table = detail::view(weight),
+  settle_looked_up(weight, rows);
+  launch(weight.device(), RenormRows{.table = detail::unsettled_view(weight),
                                      .dim = weight.shape()[1],
                                      .rows = rows.data<std::int64_t>(),
                                      .count = rows.numel(),
                                      .max_norm = *max_norm,
                                      .p = norm_type});
+}
+
+// What a lookup reads: the table and its index; or, where rows are behind, the values of the rows that it wants, as
+// they would be, and an index into those. The table is not written. Places of -1 stay.
+struct GatherView {
+  GatherView(const Tensor& weight, const Tensor& input, std::int64_t padding = -1);
+  Tensor table, index;
+  std::int64_t padding;  // where the padding row stands in `table`; -1: nowhere
+};
+
+inline GatherView::GatherView(const Tensor& weight, const Tensor& input, std::int64_t padding_row)
+    : table(weight), index(input), padding(padding_row) {
+  const auto* deferred = detail::deferred_rows(*weight.state()->storage);
+  if (deferred == nullptr || input.numel() == 0 || weight.numel() == 0) return;
+  const std::int64_t rows = weight.shape()[0];
+  const std::int64_t dim = weight.numel() / rows;
+  const std::int64_t offset = weight.state()->offset;
+  if (deferred->dim() != dim || offset % dim != 0) {
+    table = detail::settled(weight);
+    return;
+  }
+  detail::LookupRows lookup = detail::rows_of_lookup(input, rows);
+  auto* row = lookup.rows.mutable_data<std::int64_t>();
+  const std::int64_t count = lookup.rows.numel();
+  if (padding >= 0) {
+    const auto* place = std::lower_bound(row, row + count, padding);
+    padding = place != row + count && *place == padding ? place - row : -1;
+  }
+  for (std::int64_t i = 0; i < count; ++i) row[i] += offset / dim;
+  table = empty({count, dim}, weight.options());
+  deferred->read(row, count, detail::view(table));
+  index = std::move(lookup.index);
 }
 
 // A table's gradient as its user wants it.

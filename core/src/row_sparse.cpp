@@ -41,7 +41,7 @@ struct RowSparse::State {
             .segments = indices.numel(),
             .accumulate = into_table,
             .scale = scale,
-            .factors = factors.defined() ? factors.state()->data : nullptr,
+            .factors = factors.defined() ? detail::data_of(factors) : nullptr,
             .slots = slots.defined() ? slots.data<std::int32_t>() : nullptr,
             .winners = winners.defined() ? winners.data<std::int32_t>() : nullptr};
   }
@@ -51,7 +51,7 @@ namespace {
 
 Tensor index_tensor(std::int64_t count) { return empty({count}, {DType::int64, {}}); }
 
-std::int64_t* data_of(Tensor& indices) { return reinterpret_cast<std::int64_t*>(indices.state()->data); }
+std::int64_t* numbers_of(Tensor& indices) { return reinterpret_cast<std::int64_t*>(indices.state()->data); }
 
 // Places sorted by the row that they hold.
 struct Plan {
@@ -61,9 +61,9 @@ struct Plan {
     launch(index.device(), PlanRows{.index = view(index),
                                     .table_rows = table_rows,
                                     .skip = skip,
-                                    .places = data_of(places),
-                                    .starts = data_of(starts),
-                                    .rows = data_of(found),
+                                    .places = numbers_of(places),
+                                    .starts = numbers_of(starts),
+                                    .rows = numbers_of(found),
                                     .segments = &segments});
     rows = detail::make_view(found.state()->storage, 0, {segments}, DType::int64);
   }
@@ -74,6 +74,19 @@ struct Plan {
 }  // namespace
 
 Tensor detail::distinct_rows(const Tensor& index, std::int64_t rows) { return Plan(index, rows, -1).rows; }
+
+detail::LookupRows detail::rows_of_lookup(const Tensor& index, std::int64_t rows) {
+  Plan plan(index, rows, -1);
+  Tensor positions = empty(index.shape(), {DType::int64, {}});
+  const std::int64_t* places = plan.places.data<std::int64_t>();
+  const std::int64_t* starts = plan.starts.data<std::int64_t>();
+  std::int64_t* position = numbers_of(positions);
+  for (std::int64_t i = 0; i < index.numel(); ++i) position[i] = -1;
+  for (std::int64_t s = 0; s < plan.segments; ++s) {
+    for (std::int64_t i = starts[s]; i < starts[s + 1]; ++i) position[places[i]] = s;
+  }
+  return {std::move(plan.rows), std::move(positions)};
+}
 
 RowSparse RowSparse::of(const detail::LookupGradient& lookup) {
   Plan plan(lookup.index, lookup.rows, lookup.padding);
@@ -94,8 +107,8 @@ RowSparse RowSparse::of(const detail::LookupGradient& lookup) {
   if (has_factors || lookup.bag_starts.defined()) {
     const bool bags = lookup.bag_starts.defined();
     launch(lookup.index.device(),
-           PlanBags{.places = data_of(plan.places),
-                    .starts = data_of(plan.starts),
+           PlanBags{.places = numbers_of(plan.places),
+                    .starts = numbers_of(plan.starts),
                     .segments = plan.segments,
                     .bag_starts = bags ? lookup.bag_starts.data<std::int64_t>() : nullptr,
                     .bags = bags ? lookup.bag_starts.numel() - 1 : 0,

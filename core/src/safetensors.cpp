@@ -584,6 +584,7 @@ void save(const std::string& path, const StateDict& tensors, const Metadata& met
   file.write(reinterpret_cast<const char*>(&length), length_bytes);
   file.write(header.data(), header.size());
   for (const auto* entry : order) {
+    detail::settle_rows(entry->second);
     const Tensor host = entry->second.to(Device::cpu());
     if (host.numel() > 0) file.write(bytes_of(host), byte_count(host));
   }

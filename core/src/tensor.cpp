@@ -92,7 +92,7 @@ Tensor make_view(const Ref<Storage>& storage, std::int64_t offset, const Shape& 
 }
 
 StridedView strided_view(const Tensor& tensor) {
-  StridedView strided{tensor.state()->data, tensor.dtype(), tensor.dim(), {}, {}};
+  StridedView strided{data_of(tensor), tensor.dtype(), tensor.dim(), {}, {}};
   std::int64_t stride = 1;
   for (int d = strided.rank - 1; d >= 0; --d) {
     strided.extents[d] = tensor.shape()[d];
@@ -113,7 +113,7 @@ StridedView broadcast_view(const Tensor& tensor, const Shape& shape) {
   return wide;
 }
 
-void begin_change(const char* op, const Tensor& tensor) {
+void begin_row_change(const char* op, const Tensor& tensor) {
   if (!tensor.defined()) throw ValueError(fmt::format("{}: the tensor is undefined", op));
   if (grad_enabled() && tensor.requires_grad()) {
     throw ValueError(
@@ -121,6 +121,64 @@ void begin_change(const char* op, const Tensor& tensor) {
                     tensor.shape().to_string()));
   }
   ++tensor.state()->storage->version;
+}
+
+void begin_change(const char* op, const Tensor& tensor) {
+  begin_row_change(op, tensor);
+  settle_rows(tensor);
+}
+
+// --- rows that are behind
+
+DeferredRows* deferred_rows(const Storage& storage) {
+  DeferredRows* rows = storage.extras == nullptr ? nullptr : storage.extras->deferred.get();
+  return rows != nullptr && rows->pending() ? rows : nullptr;
+}
+
+std::shared_ptr<DeferredRows> deferral_of(const Storage& storage) {
+  return storage.extras == nullptr ? nullptr : storage.extras->deferred;
+}
+
+void defer_rows(Storage& storage, std::shared_ptr<DeferredRows> rows) {
+  if (storage.extras == nullptr) storage.extras = new StorageExtras;
+  storage.extras->deferred = std::move(rows);
+}
+
+void settle_rows(const Tensor& tensor) {
+  if (DeferredRows* rows = deferred_rows(*tensor.state()->storage)) rows->settle_all();
+}
+
+namespace {
+
+// Elements [begin, begin + count) of a storage whose rows are behind, as they would be.
+void read_settled(const DeferredRows& deferred, DType dtype, std::int64_t begin, std::int64_t count, char* out) {
+  constexpr std::int64_t block = 1024;  // rows
+  const std::int64_t dim = deferred.dim();
+  const std::size_t item = item_size(dtype);
+  const Scratch<std::int64_t> rows(block);
+  const Scratch<char> values(block * dim * static_cast<std::int64_t>(item));
+  for (std::int64_t at = begin; at < begin + count;) {
+    const std::int64_t first = at / dim;
+    const std::int64_t end = std::min((first + block) * dim, begin + count);
+    const std::int64_t n = (end + dim - 1) / dim - first;
+    for (std::int64_t i = 0; i < n; ++i) rows[i] = first + i;
+    deferred.read(rows.get(), n, {.data = values.get(), .dtype = dtype, .size = n * dim});
+    std::memcpy(out + static_cast<std::size_t>(at - begin) * item,
+                values.get() + static_cast<std::size_t>(at - first * dim) * item,
+                static_cast<std::size_t>(end - at) * item);
+    at = end;
+  }
+}
+
+}  // namespace
+
+Tensor settled(const Tensor& tensor) {
+  const TensorState& state = *tensor.state();
+  const DeferredRows* deferred = deferred_rows(*state.storage);
+  if (deferred == nullptr) return tensor;
+  Tensor copy = empty(state.shape, {state.dtype, state.device});
+  if (state.numel > 0) read_settled(*deferred, state.dtype, state.offset, state.numel, copy.state()->data);
+  return copy;
 }
 
 Tensor tensor_from(const void* values, DType from, const Shape& shape, TensorOptions options) {
@@ -137,7 +195,7 @@ Tensor borrow(void* data, DType dtype, const Shape& shape, std::shared_ptr<void>
   storage->data = data;
   storage->bytes = static_cast<std::size_t>(shape.numel()) * item_size(dtype);
   storage->extras =
-      new StorageExtras{{}, owner != nullptr ? std::move(owner) : std::shared_ptr<void>(data, [](void*) {})};
+      new StorageExtras{{}, owner != nullptr ? std::move(owner) : std::shared_ptr<void>(data, [](void*) {}), {}};
   return make_view(ref, 0, shape, dtype);
 }
 
@@ -150,7 +208,19 @@ void freeze_row(const Tensor& table, std::int64_t row) {
   if (storage.extras == nullptr) storage.extras = new StorageExtras;
   auto& rows = storage.extras->frozen_rows;
   const auto place = std::lower_bound(rows.begin(), rows.end(), row);
-  if (place == rows.end() || *place != row) rows.insert(place, row);
+  if (place != rows.end() && *place == row) return;
+  if (DeferredRows* deferred = deferred_rows(storage)) deferred->settle(&row, 1);
+  rows.insert(place, row);
+}
+
+void unfreeze_row(const Tensor& table, std::int64_t row) {
+  Storage& storage = *table.state()->storage;
+  if (storage.extras == nullptr) return;
+  auto& rows = storage.extras->frozen_rows;
+  const auto place = std::lower_bound(rows.begin(), rows.end(), row);
+  if (place == rows.end() || *place != row) return;
+  rows.erase(place);
+  if (DeferredRows* deferred = deferred_rows(storage)) deferred->skip(row);
 }
 
 void adopt(const Tensor& leaf, const Tensor& source) {
@@ -232,11 +302,15 @@ std::int64_t Tensor::flat_position(const Shape& position) const {
 namespace {
 View element_view(const Tensor& tensor, std::int64_t flat) {
   const DType dtype = tensor.dtype();
-  return {tensor.state()->data + static_cast<std::size_t>(flat) * item_size(dtype), dtype, 1};
+  return {detail::data_of(tensor) + static_cast<std::size_t>(flat) * item_size(dtype), dtype, 1};
 }
 }  // namespace
 
 void Tensor::read_element(std::int64_t flat, void* value, DType as) const {
+  if (detail::deferred_rows(*state_->storage) != nullptr) {
+    return detail::settled(detail::make_view(state_->storage, state_->offset + flat, {1}, dtype()))
+        .read_element(0, value, as);
+  }
   View element = element_view(*this, flat);
   std::uint64_t here = 0;
   if (!device().is_cpu()) {
@@ -266,7 +340,7 @@ const void* Tensor::raw_data(DType wanted) const {
     throw DTypeError(fmt::format("data: {} asked of a tensor of {}", name_of(wanted), name_of(dtype())));
   }
   check_on_host("data", device());
-  return state_->data;
+  return detail::data_of(*this);
 }
 
 void* Tensor::raw_mutable_data(DType wanted) {
@@ -281,7 +355,8 @@ void* Tensor::raw_mutable_data(DType wanted) {
 template <class T>
 std::vector<T> Tensor::to_vector() const {
   std::vector<T> values(static_cast<std::size_t>(numel()));
-  const Tensor here = device().is_cpu() ? *this : detach().to(Device::cpu());
+  const Tensor now = detail::settled(*this);
+  const Tensor here = device().is_cpu() ? now : now.detach().to(Device::cpu());
   launch(Device::cpu(), Convert{.in = detail::view(here), .out = {values.data(), dtype_of<T>, numel()}});
   return values;
 }
@@ -309,16 +384,19 @@ Tensor& Tensor::copy_from(const Tensor& source) {
   detail::begin_change("copy_from", *this);
   // Elements of another view of this storage might be overwritten before they are read.
   const bool overlaps = shares_storage_with(source) && source.state()->data != state_->data;
-  const Tensor here = overlaps ? no_grad([&] { return source.clone(); }) : source.to(device());
-  launch(device(), Convert{.in = detail::view(here), .out = detail::view(*this)});
+  const Tensor here = no_grad([&] { return overlaps ? source.clone() : source.to(device()); });
+  launch(device(), Convert{.in = detail::view(detail::settled(here)), .out = detail::view(*this)});
   return *this;
 }
 
 // --- copies
 
 Tensor Tensor::clone() const {
-  Tensor copy = empty(shape(), options());
-  launch(device(), Convert{.in = detail::view(*this), .out = detail::view(copy)});
+  Tensor copy = detail::settled(*this);
+  if (copy.state() == state()) {
+    copy = empty(shape(), options());
+    launch(device(), Convert{.in = detail::view(*this), .out = detail::view(copy)});
+  }
   return record("clone", copy, {*this}, [](const Tensor& grad) { return Gradient(grad); });
 }
 
@@ -330,7 +408,7 @@ Tensor Tensor::detach() const {
 Tensor Tensor::to(DType wanted) const {
   if (dtype() == wanted) return *this;
   Tensor converted = empty(shape(), {wanted, device()});
-  launch(device(), Convert{.in = detail::view(*this), .out = detail::view(converted)});
+  launch(device(), Convert{.in = detail::view(detail::settled(*this)), .out = detail::view(converted)});
   if (!is_floating(wanted)) return converted;
   return record("to", converted, {*this},
                 [from = detail::gradient_dtype(dtype())](const Tensor& grad) { return Gradient(grad.to(from)); });
@@ -340,7 +418,8 @@ Tensor Tensor::to(Device wanted) const {
   if (device() == wanted) return *this;
   detail::require_device("to", wanted);
   Tensor copy = empty(shape(), {dtype(), wanted});
-  detail::copy_bytes(wanted, copy.state()->data, device(), state_->data,
+  const Tensor now = detail::settled(*this);
+  detail::copy_bytes(wanted, copy.state()->data, device(), now.state()->data,
                      static_cast<std::size_t>(numel()) * item_size(dtype()));
   return record("to", copy, {*this}, [from = device()](const Tensor& grad) { return Gradient(grad.to(from)); });
 }

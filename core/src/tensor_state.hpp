@@ -8,13 +8,15 @@
 #include <vector>
 
 #include "kernels/view.hpp"
+#include "src/deferred_rows.hpp"
 
 namespace embergrad::detail {
 
 // What few storages have.
 struct StorageExtras {
-  std::vector<std::int64_t> frozen_rows;  // ascending
-  std::shared_ptr<void> owner;            // of borrowed memory
+  std::vector<std::int64_t> frozen_rows;   // ascending
+  std::shared_ptr<void> owner;             // of borrowed memory
+  std::shared_ptr<DeferredRows> deferred;  // who steps rows of this table later than they are due
 };
 
 // The elements, and what all views of them share.
@@ -68,15 +70,34 @@ void accumulate(Tensor& sum, Tensor term);
   return tensor.state_ref().unique() && tensor.state()->storage.unique() && tensor.state()->storage->extras == nullptr;
 }
 
+// --- the doors to the elements of a table whose rows may be behind (see deferred_rows.hpp)
+
+// Brings all rows of the tensor's storage up to date, in place.
+void settle_rows(const Tensor& tensor);
+// Pointers, writes and whatever is not told apart: everything is settled in place first.
+[[nodiscard]] inline char* data_of(const Tensor& tensor) {
+  if (tensor.state()->storage->extras != nullptr) settle_rows(tensor);
+  return tensor.state()->data;
+}
 [[nodiscard]] inline View view(const Tensor& tensor) {
+  const TensorState& state = *tensor.state();
+  return {data_of(tensor), state.dtype, state.numel};
+}
+// Readers of the whole: this handle, or a settled copy off the tape where rows are behind; nothing is written.
+[[nodiscard]] Tensor settled(const Tensor& tensor);
+// For lookups and optimizers, who know which rows they ask for: the elements as they are.
+[[nodiscard]] inline View unsettled_view(const Tensor& tensor) {
   const TensorState& state = *tensor.state();
   return {state.data, state.dtype, state.numel};
 }
+
 [[nodiscard]] StridedView strided_view(const Tensor& tensor);
 // `tensor` as seen when broadcast to `shape`: repeated dimensions have stride 0.
 [[nodiscard]] StridedView broadcast_view(const Tensor& tensor, const Shape& shape);
 
-// Throws if `op` may not change this tensor in place now; bumps the version otherwise.
+// Throws if `op` may not change this tensor in place now; settles its rows and bumps the version otherwise.
 void begin_change(const char* op, const Tensor& tensor);
+// The same for a change of rows that the caller settles itself.
+void begin_row_change(const char* op, const Tensor& tensor);
 
 }  // namespace embergrad::detail

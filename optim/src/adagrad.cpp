@@ -1,7 +1,7 @@
 #include <embergrad/optim/adagrad.hpp>
 
 #include "optimizer_of.hpp"
-#include "views.hpp"
+#include "step_plan.hpp"
 
 namespace embergrad::optim {
 namespace {
@@ -20,6 +20,7 @@ struct OptionsOf<AdagradOptions> {
     body("initial_accumulator_value", options.initial_accumulator_value);
     body("eps", options.eps);
     body("maximize", options.maximize);
+    body("updates", options.updates);
   }
   static std::vector<std::string> problems(const AdagradOptions& options) {
     std::vector<std::string> found;
@@ -44,21 +45,18 @@ bool Adagrad::needs_slot(std::size_t, std::size_t) const { return true; }
 
 double Adagrad::slot_start(std::size_t group, std::size_t) const { return options(group).initial_accumulator_value; }
 
-const char* Adagrad::refuses_sparse(std::size_t group) const {
-  return options(group).weight_decay != 0 ? "weight_decay" : nullptr;
-}
-
-void Adagrad::update(const Update& work) {
-  const AdagradOptions& o = options(work.entry.group);
-  const auto steps_before = static_cast<double>(work.entry.steps - 1);
-  launch(work.entry.parameter.device(), AdagradStep{.coefficients = {.rate = o.lr / (1 + steps_before * o.lr_decay),
-                                                                     .weight_decay = o.weight_decay,
-                                                                     .eps = o.eps,
-                                                                     .sign = o.maximize ? -1.0 : 1.0},
-                                                    .param = elements(work, work.entry.parameter),
-                                                    .grad = gradient_of(work),
-                                                    .sum = elements(work, work.entry.slots[0]),
-                                                    .rows = rows_of(work)});
+detail::StepPlan Adagrad::plan(const Entry& entry, std::int64_t step, bool /*first*/) const {
+  const AdagradOptions& o = options(entry.group);
+  detail::StepPlan plan{
+      .rule = o.weight_decay == 0 ? step_rule<rules::Adagrad<false>> : step_rule<rules::Adagrad<true>>,
+      .numbers = rules::AdagradCoefficients<double>{.rate = o.lr / (1 + static_cast<double>(step - 1) * o.lr_decay),
+                                                    .weight_decay = o.weight_decay,
+                                                    .eps = o.eps,
+                                                    .sign = o.maximize ? -1.0 : 1.0},
+      .time = detail::NoTime{},
+  };
+  if (o.weight_decay != 0) plan.time = detail::ReplayTime{};
+  return plan;
 }
 
 }  // namespace embergrad::optim

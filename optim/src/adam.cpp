@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "optimizer_of.hpp"
-#include "views.hpp"
+#include "step_plan.hpp"
 
 namespace embergrad::optim {
 namespace {
@@ -21,6 +21,7 @@ struct AnyAdamOptions {
     body("weight_decay", options.weight_decay);
     body("amsgrad", options.amsgrad);
     body("maximize", options.maximize);
+    body("updates", options.updates);
   }
   template <class Options>
   static std::vector<std::string> problems(const Options& options) {
@@ -51,6 +52,18 @@ template class OptimizerOf<AdamWOptions>;
 
 namespace detail {
 
+template <bool amsgrad>
+static StepRule rule_of(rules::Decay decay) {
+  switch (decay) {
+    case rules::Decay::none:
+      return step_rule<rules::Adam<rules::Decay::none, amsgrad>>;
+    case rules::Decay::coupled:
+      return step_rule<rules::Adam<rules::Decay::coupled, amsgrad>>;
+    default:
+      return step_rule<rules::Adam<rules::Decay::decoupled, amsgrad>>;
+  }
+}
+
 template <class Options>
 AdamFamily<Options>::AdamFamily(const char* name, const std::vector<typename OptimizerOf<Options>::Group>& groups)
     : OptimizerOf<Options>({.name = name, .slots = slots, .counts_steps = true, .always = 2}, groups) {}
@@ -61,37 +74,42 @@ bool AdamFamily<Options>::needs_slot(std::size_t group, std::size_t slot) const 
 }
 
 template <class Options>
-const char* AdamFamily<Options>::refuses_sparse(std::size_t) const {
-  return "the moments";
-}
-
-template <class Options>
-void AdamFamily<Options>::update(const Optimizer::Update& work) {
-  const Options& o = this->options(work.entry.group);
-  const auto t = static_cast<double>(work.entry.steps);
+StepPlan AdamFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t step, bool /*first*/) const {
+  const Options& o = this->options(entry.group);
+  const auto t = static_cast<double>(step);
   constexpr bool decoupled = std::is_same_v<Options, AdamWOptions>;
-  const auto slot = [&](std::size_t s) { return elements(work, work.entry.slots[s]); };
   // Without decay nothing is added: 0·inf would be NaN.
   const rules::Decay decay = o.weight_decay == 0 ? rules::Decay::none
                              : decoupled         ? rules::Decay::decoupled
                                                  : rules::Decay::coupled;
-  launch(work.entry.parameter.device(),
-         AdamStep{.coefficients = {.step_size = o.lr / (1 - std::pow(o.betas.beta1, t)),
-                                   .fresh1 = 1 - o.betas.beta1,
-                                   .beta2 = o.betas.beta2,
-                                   .fresh2 = 1 - o.betas.beta2,
-                                   .root_correction2 = std::sqrt(1 - std::pow(o.betas.beta2, t)),
-                                   .eps = o.eps,
-                                   .weight_decay = o.weight_decay,
-                                   .keep = 1 - o.lr * o.weight_decay,
-                                   .sign = o.maximize ? -1.0 : 1.0},
-                  .decay = decay,
-                  .param = elements(work, work.entry.parameter),
-                  .grad = gradient_of(work),
-                  .m = slot(0),
-                  .v = slot(1),
-                  .v_max = o.amsgrad ? slot(2) : View{},
-                  .rows = rows_of(work)});
+  const double keep = decoupled ? 1 - o.lr * o.weight_decay : 1;
+  const double rate = o.lr / (1 - std::pow(o.betas.beta1, t));
+  const double correction2 = 1 - std::pow(o.betas.beta2, t);
+  StepPlan plan{
+      .rule = o.amsgrad ? rule_of<true>(decay) : rule_of<false>(decay),
+      .numbers = rules::AdamCoefficients<double>{.step_size = rate,
+                                                 .fresh1 = 1 - o.betas.beta1,
+                                                 .beta2 = o.betas.beta2,
+                                                 .fresh2 = 1 - o.betas.beta2,
+                                                 .root_correction2 = std::sqrt(correction2),
+                                                 .eps = o.eps,
+                                                 .weight_decay = o.weight_decay,
+                                                 .keep = keep,
+                                                 .sign = o.maximize ? -1.0 : 1.0},
+      .time = AdamTime{.step = {.rate = rate,
+                                .beta1 = o.betas.beta1,
+                                .beta2 = o.betas.beta2,
+                                .correction2 = correction2,
+                                .keep = keep},
+                       .eps = o.eps,
+                       .amsgrad = o.amsgrad},
+  };
+  if (decay == rules::Decay::coupled) {
+    plan.time = ReplayTime{};
+  } else if (keep <= 0) {
+    plan.time = WholeTable{};
+  }
+  return plan;
 }
 
 template class AdamFamily<AdamOptions>;

@@ -2,6 +2,7 @@
 #include <embergrad/error.hpp>
 #include <embergrad/ops.hpp>
 #include <embergrad/optim/optimizer.hpp>
+#include <embergrad/warning.hpp>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,21 +14,27 @@
 #include <set>
 #include <utility>
 
+#include "kernels/update.hpp"
+#include "row_clock.hpp"
 #include "src/row_sparse.hpp"
 #include "src/tensor_state.hpp"
+#include "step_plan.hpp"
+#include "views.hpp"
 
 namespace embergrad::optim {
 namespace {
 
-constexpr std::int64_t layout_version = 1;
+constexpr const char* updates_words[] = {"exact", "touched_only", "dense"};
+
+constexpr std::int64_t layout_version = 2;  // 1 knew no `updates`
 
 // True if a table has become longer than a slot made for it.
 bool has_grown(const Shape& slot, const Shape& parameter) {
   return slot.rank() == 2 && parameter.rank() == 2 && slot[1] == parameter[1] && slot[0] < parameter[0];
 }
 
-std::string options_text(const char* name, const std::vector<double>& values, bool is_flag) {
-  if (is_flag) return fmt::format("{}={}", name, values[0] != 0 ? "True" : "False");
+std::string options_text(const char* name, const std::vector<double>& values, std::span<const char* const> words) {
+  if (!words.empty()) return fmt::format("{}={}", name, words[static_cast<std::size_t>(values[0])]);
   if (values.size() == 1) return fmt::format("{}={}", name, values[0]);
   return fmt::format("{}=({})", name, fmt::join(values, ", "));
 }
@@ -116,12 +123,51 @@ void Optimizer::zero_grad() {
   for (Entry& entry : entries_) entry.parameter.zero_grad();
 }
 
-void Optimizer::step() {
+bool Optimizer::step() {
   const NoGrad guard;
   for (std::size_t i = 0; i < entries_.size(); ++i) prepare(i);
+  if (skip_nonfinite_ && has_nonfinite_gradient()) {
+    ++skipped_;
+    return false;
+  }
   for (Entry& entry : entries_) {
     if (entry.parameter.grad().defined()) apply(entry);
   }
+  return true;
+}
+
+bool Optimizer::has_nonfinite_gradient() const {
+  return std::ranges::any_of(entries_, [](const Entry& entry) {
+    const Gradient& gradient = entry.parameter.grad();
+    if (!gradient.defined()) return false;
+    const Tensor& values = gradient.is_sparse() ? gradient.rows().values() : gradient.dense();
+    double largest = 0;
+    launch(values.device(), NormTerms{.in = embergrad::detail::view(values), .p = INFINITY, .result = &largest});
+    return !std::isfinite(largest);
+  });
+}
+
+Optimizer::Way Optimizer::way_of(const Entry& entry, const detail::StepPlan& plan) const {
+  const Gradient& gradient = entry.parameter.grad();
+  if (!gradient.defined()) return Way::none;
+  if (!gradient.is_sparse()) return Way::dense;
+  const Updates mode = updates(entry.group);
+  if (mode == Updates::dense) return Way::dense;
+  if (mode == Updates::touched_only || std::holds_alternative<detail::NoTime>(plan.time)) return Way::rows;
+  if (std::holds_alternative<detail::WholeTable>(plan.time)) return Way::dense;
+  return entry.parameter.numel() == 0 ? Way::rows : Way::deferred_rows;
+}
+
+// Brings a table up to date that another optimizer defers, who loses it.
+void Optimizer::take_over(const Tensor& parameter) const {
+  embergrad::detail::Storage& storage = *parameter.state()->storage;
+  if (embergrad::detail::deferral_of(storage) == nullptr) return;
+  embergrad::detail::settle_rows(parameter);
+  embergrad::detail::defer_rows(storage, nullptr);
+  embergrad::detail::warn(fmt::format("{}: a table of shape {} was stepped by another optimizer; its rows were brought "
+                                      "up to date",
+                                      name(), parameter.shape().to_string())
+                              .c_str());
 }
 
 // All that can fail: checks, and memory for new state.
@@ -129,15 +175,10 @@ void Optimizer::prepare(std::size_t index) {
   Entry& entry = entries_[index];
   const Tensor& parameter = entry.parameter;
   const Gradient& gradient = parameter.grad();
+  entry.dense_grad = {};
   if (!gradient.defined()) return;
   const auto place = [&] { return fmt::format("{}: parameter {}", name(), index); };
   const bool sparse = gradient.is_sparse();
-  if (const char* reason = sparse ? refuses_sparse(entry.group) : nullptr; reason != nullptr) {
-    throw ValueError(
-        fmt::format("{} has a sparse gradient, but {} of its group would move rows without one; use "
-                    "sparse = false",
-                    place(), reason));
-  }
   if (!is_floating(parameter.dtype())) {
     throw DTypeError(fmt::format("{} must be floating, but has become {}", place(), name_of(parameter.dtype())));
   }
@@ -157,7 +198,29 @@ void Optimizer::prepare(std::size_t index) {
     throw DeviceError(fmt::format("{} is on {}, but its gradient on {}", place(), parameter.device().to_string(),
                                   device.to_string()));
   }
+  const Way way = way_of(entry, plan(entry, entry.steps + 1, !entry.slots[0].defined()));
+  if (way == Way::deferred_rows) {
+    if (item_size(parameter.dtype()) == 2) {
+      throw DTypeError(fmt::format(
+          "{} is {} and has a sparse gradient, but updates = exact needs float32 or float64: idle rows move "
+          "by less than 16 bits hold; use touched_only or dense",
+          place(), name_of(parameter.dtype())));
+    }
+    if (static_cast<std::size_t>(parameter.numel()) * item_size(parameter.dtype()) !=
+        parameter.state()->storage->bytes) {
+      throw ValueError(
+          fmt::format("{} is a part of a larger storage and has a sparse gradient, but updates = exact defers whole "
+                      "tables; use touched_only or dense",
+                      place()));
+    }
+  }
+  // Whatever follows finds a table and state that are up to date, unless this step goes on deferring them.
+  if (way != Way::deferred_rows || (entry.deferral != nullptr && !entry.deferral->holds(parameter))) {
+    entry.deferral.reset();
+  }
+  if (entry.deferral == nullptr) take_over(parameter);
   if (sparse) static_cast<void>(gradient.rows().values());  // summed here, where memory may run out
+  if (sparse && way == Way::dense) entry.dense_grad = gradient.to_dense();
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     const Tensor& slot = entry.slots[s];
     Tensor& spare = entry.spares[s];
@@ -181,30 +244,60 @@ void Optimizer::prepare(std::size_t index) {
 void Optimizer::apply(Entry& entry) {
   Tensor& parameter = entry.parameter;
   const Gradient& gradient = parameter.grad();
-  const Tensor& grad = gradient.is_sparse() ? gradient.rows().values() : gradient.dense();
   const bool first = !entry.slots[0].defined();
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     if (entry.spares[s].defined()) entry.slots[s] = std::exchange(entry.spares[s], {});
   }
+  const detail::StepPlan planned = plan(entry, entry.steps + 1, first);
+  const Way way = way_of(entry, planned);
+  const bool by_rows = way == Way::rows || way == Way::deferred_rows;
+  const Tensor grad = by_rows                      ? gradient.rows().values()
+                      : entry.dense_grad.defined() ? std::exchange(entry.dense_grad, {})
+                                                   : gradient.dense();
+  if (way == Way::deferred_rows) {
+    if (entry.deferral == nullptr) entry.deferral = std::make_shared<detail::Deferral>(parameter);
+    entry.deferral->clock->begin(planned, entry.slots, entry.steps);
+  }
   if (layout_.counts_steps) ++entry.steps;
-  embergrad::detail::begin_change(name(), parameter);
+  embergrad::detail::begin_row_change(name(), parameter);
 
   // The list of frozen rows belongs to the storage, whose rows begin before those of a view with an offset.
   const std::int64_t rows = parameter.dim() == 0 ? 1 : parameter.size(0);
   const std::int64_t width = rows == 0 ? 0 : parameter.numel() / rows;
   const std::int64_t row_offset = width == 0 ? 0 : parameter.state()->offset / width;
   const std::span<const std::int64_t> frozen_rows = embergrad::detail::frozen_rows(parameter);
-  const std::int64_t* held = gradient.is_sparse() ? gradient.rows().indices().data<std::int64_t>() : nullptr;
+  const std::int64_t* held = by_rows ? gradient.rows().indices().data<std::int64_t>() : nullptr;
+  // Rows, or where there are none the whole, up to `end`; then past the frozen row there.
   std::int64_t begin = 0;
   const auto run_to = [&](std::int64_t end) {
-    if (end > begin) update({entry, grad, first, begin, end - begin, held == nullptr ? nullptr : held + begin / width});
+    if (end <= begin || width == 0) return;
+    const std::int64_t first_element = begin * width;
+    const std::int64_t count = (end - begin) * width;
+    if (way == Way::deferred_rows) {
+      entry.deferral->clock->step(planned, held + begin, end - begin, part(grad, first_element, count));
+      return;
+    }
+    OptimizerStep step{
+        .rule = planned.rule,
+        .numbers = planned.numbers,
+        .param = by_rows ? embergrad::detail::unsettled_view(parameter) : part(parameter, first_element, count),
+        .grad = part(grad, first_element, count),
+        .slots = {}};
+    for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
+      const Tensor& slot = entry.slots[s];
+      if (!slot.defined()) continue;
+      step.slots[s] = by_rows ? embergrad::detail::unsettled_view(slot) : part(slot, first_element, count);
+    }
+    if (by_rows) step.rows = {.rows = held + begin, .count = end - begin, .dim = width};
+    launch(parameter.device(), step);
   };
   const auto leave_out = [&](std::int64_t row) {
-    run_to(row * width);
-    begin = (row + 1) * width;
+    run_to(row);
+    begin = row + 1;
   };
+  const std::int64_t count = by_rows ? gradient.rows().count() : rows;
   if (held != nullptr && !frozen_rows.empty()) {
-    for (std::int64_t i = 0; i < gradient.rows().count(); ++i) {
+    for (std::int64_t i = 0; i < count; ++i) {
       if (std::ranges::binary_search(frozen_rows, held[i] + row_offset)) leave_out(i);
     }
   } else if (held == nullptr) {
@@ -213,16 +306,51 @@ void Optimizer::apply(Entry& entry) {
       if (row >= 0 && row < rows) leave_out(row);
     }
   }
-  run_to(grad.numel());
+  run_to(count);
+  if (way == Way::deferred_rows) entry.deferral->clock->end(planned, count);
 }
+
+// --- rows that are behind
+
+void Optimizer::settle_all() {
+  for (const Entry& entry : entries_) {
+    if (entry.deferral != nullptr) entry.deferral->clock->settle_all();
+  }
+}
+
+void Optimizer::set_updates(std::size_t group, Updates updates) {
+  check_group(group);
+  for (Entry& entry : entries_) {
+    if (entry.group == group) entry.deferral.reset();
+  }
+  take_updates(group, updates);
+}
+
+std::vector<std::int64_t> Optimizer::last_steps(std::size_t parameter) const {
+  const Entry& entry = checked_entry(parameter);
+  return entry.deferral == nullptr ? std::vector<std::int64_t>{} : entry.deferral->clock->last_steps(entry.steps);
+}
+
+std::int64_t Optimizer::history_bytes() const {
+  std::int64_t bytes = 0;
+  for (const Entry& entry : entries_) bytes += entry.deferral == nullptr ? 0 : entry.deferral->clock->bytes();
+  return bytes;
+}
+
+const char* name_of(Updates updates) { return updates_words[static_cast<std::size_t>(updates)]; }
 
 // --- state
 
-Tensor Optimizer::state(std::size_t parameter, std::string_view wanted) const {
+const Optimizer::Entry& Optimizer::checked_entry(std::size_t parameter) const {
   if (parameter >= entries_.size()) {
     throw IndexError(fmt::format("{}: parameter is {}, but there are {}", name(), parameter, entries_.size()));
   }
-  const Entry& entry = entries_[parameter];
+  return entries_[parameter];
+}
+
+Tensor Optimizer::state(std::size_t parameter, std::string_view wanted) const {
+  const Entry& entry = checked_entry(parameter);
+  if (entry.deferral != nullptr) entry.deferral->clock->settle_all();
   if (layout_.counts_steps && wanted == "step") {
     return entry.steps == 0 ? Tensor() : tensor(static_cast<double>(entry.steps));
   }
@@ -296,6 +424,7 @@ StateDict Optimizer::state_dict(const Keys& keys) const {
   }
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     const Entry& entry = entries_[i];
+    if (entry.deferral != nullptr) entry.deferral->clock->settle_all();
     const std::string prefix = fmt::format("state.{}.", keys.parameters[i]);
     if (keys.are_names) state.set(prefix + "group", tensor(static_cast<std::int64_t>(entry.group)));
     if (entry.steps > 0) state.set(prefix + "step", tensor(entry.steps));  // float32 does not hold every number
@@ -335,8 +464,10 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
     }
     throw ValueError(fmt::format("{}: load_state_dict: the state is {}, not of {}", name(), other, name()));
   }
-  if (const Tensor* version = find(type_key); version != nullptr && whole(*version) != layout_version) {
-    problems.push_back(fmt::format("{} must be {}, the version of the layout", type_key, layout_version));
+  const Tensor* version = find(type_key);
+  const std::int64_t layout = version == nullptr ? 0 : whole(*version).value_or(0);
+  if (layout < 1 || layout > layout_version) {
+    problems.push_back(fmt::format("{} must be at most {}, the version of the layout", type_key, layout_version));
   }
 
   Restored restored{.entries = std::vector<Entry>(entries_.size()),
@@ -368,6 +499,9 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
     for (Option& option : restored.options[g]) {
       const std::string key = fmt::format("param_groups.{}.{}", g, option.name);
       const Tensor* values = find(key);
+      const bool is_updates = std::string_view(option.name) == "updates";
+      if (values == nullptr && is_updates && layout == 1) continue;
+      const std::vector<double> here = option.values;
       complete = complete && values != nullptr;
       if (values == nullptr) {
         problems.push_back(fmt::format("{} is missing", key));
@@ -377,6 +511,16 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
         complete = false;
       } else {
         option.values = values->to_vector<double>();
+        const double word = option.values[0];
+        const bool is_word = word >= 0 && word < static_cast<double>(option.words.size()) && word == std::floor(word);
+        if (!option.words.empty() && !is_word) {
+          problems.push_back(fmt::format("{} is {}, which stands for nothing", key, word));
+          complete = false;
+        } else if (is_updates && option.values != here) {
+          problems.push_back(fmt::format("group {}: updates is {} there, but {} here; set_updates changes it", g,
+                                         option.words[static_cast<std::size_t>(word)],
+                                         option.words[static_cast<std::size_t>(here[0])]));
+        }
       }
     }
     if (!complete) continue;
@@ -462,7 +606,7 @@ void Optimizer::print(std::ostream& out) const {
     for (const Entry& entry : entries_) elements += entry.group == g ? entry.parameter.numel() : 0;
     out << fmt::format("\n  group {}: {} parameters, {} elements", g, group_sizes_[g], elements);
     for (const Option& option : group_options(g)) {
-      out << ", " << options_text(option.name, option.values, option.is_flag);
+      out << ", " << options_text(option.name, option.values, option.words);
     }
   }
 }

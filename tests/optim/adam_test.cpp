@@ -29,23 +29,6 @@ namespace {
 
 constexpr double twelve_places = 6e-13;
 
-template <class T, eg::rules::Decay decay, bool amsgrad>
-void check_idle_is_a_step_with_zero() {
-  const eg::rules::Adam<T, decay, amsgrad> rule{
-      {T(1e-3), T(.1), T(.999), T(.001), T(.5), T(1e-8), T(.01), T(.99), T(-1)}};
-  Draw draw(6);
-  for (int i = 0; i < 200; ++i) {
-    T w[2], m[2], v[2], v_max[2];
-    w[0] = w[1] = static_cast<T>(draw.uniform(-2, 2));
-    m[0] = m[1] = static_cast<T>(i % 5 == 0 ? 1e-30 : draw.uniform(-2, 2));
-    v[0] = v[1] = static_cast<T>(i % 7 == 0 ? 1e-30 : draw.uniform(0, 2));
-    v_max[0] = v_max[1] = static_cast<T>(draw.uniform(0, 2));
-    rule.step(w[0], T(0), m[0], v[0], v_max[0]);
-    rule.idle(w[1], m[1], v[1], v_max[1]);
-    BOOST_TEST((w[0] == w[1] && m[0] == m[1] && v[0] == v[1] && v_max[0] == v_max[1]));
-  }
-}
-
 // The formula as PyTorch's documentation has it, in double.
 struct Reference {
   std::vector<double> w, m, v, v_max;
@@ -157,16 +140,6 @@ BOOST_AUTO_TEST_CASE(small_moments_become_zero_but_not_the_maximum) {
   BOOST_TEST(optimizer.state(0, "exp_avg").item() == 0);
   BOOST_TEST(optimizer.state(0, "exp_avg_sq").item() == 0);
   BOOST_TEST(optimizer.state(0, "max_exp_avg_sq").item() == largest);
-}
-
-BOOST_AUTO_TEST_CASE(idle_is_a_step_with_a_gradient_of_zero) {
-  using eg::rules::Decay;
-  check_idle_is_a_step_with_zero<float, Decay::none, false>();
-  check_idle_is_a_step_with_zero<float, Decay::coupled, true>();
-  check_idle_is_a_step_with_zero<float, Decay::decoupled, false>();
-  check_idle_is_a_step_with_zero<double, Decay::none, true>();
-  check_idle_is_a_step_with_zero<double, Decay::coupled, false>();
-  check_idle_is_a_step_with_zero<double, Decay::decoupled, true>();
 }
 
 BOOST_AUTO_TEST_CASE(options_are_validated) {

@@ -30,21 +30,6 @@ namespace {
 double stored(const optim::SGDOptions& options) { return after_stored_gradients<SGD>(options); }
 constexpr double twelve_places = 6e-13;
 
-template <class T, bool momentum, bool nesterov, bool decays>
-void check_idle_is_a_step_with_zero(const eg::rules::SgdCoefficients<T>& coefficients) {
-  const eg::rules::Sgd<T, momentum, nesterov, decays> rule{coefficients};
-  Draw draw(5);
-  for (int i = 0; i < 200; ++i) {
-    T w = static_cast<T>(draw.uniform(-2, 2)), b = static_cast<T>(i % 7 == 0 ? 1e-30 : draw.uniform(-2, 2));
-    T idle_w = w, idle_b = b;
-    rule.step(w, T(0), b);
-    rule.idle(idle_w, idle_b);
-    BOOST_TEST(w == idle_w);
-    BOOST_TEST(b == idle_b);
-    BOOST_TEST(std::signbit(w) == std::signbit(idle_w));
-  }
-}
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(sgd)
@@ -131,17 +116,6 @@ BOOST_AUTO_TEST_CASE(any_size) {
     }
     BOOST_TEST(eg::test::close_to("parameter", p.detach(), eg::tensor(w), {1e-14, 1e-14}));
   }
-}
-
-BOOST_AUTO_TEST_CASE(idle_is_a_step_with_a_gradient_of_zero) {
-  const eg::rules::SgdCoefficients<float> f{.1F, .9F, .5F, .01F, -1};
-  const eg::rules::SgdCoefficients<double> d{.1, .9, 1, .01, 1};
-  check_idle_is_a_step_with_zero<float, false, false, false>(f);
-  check_idle_is_a_step_with_zero<float, false, false, true>(f);
-  check_idle_is_a_step_with_zero<float, true, false, true>(f);
-  check_idle_is_a_step_with_zero<float, true, true, false>(f);
-  check_idle_is_a_step_with_zero<double, true, true, true>(d);
-  check_idle_is_a_step_with_zero<double, true, false, false>(d);
 }
 
 BOOST_AUTO_TEST_CASE(options_are_validated) {

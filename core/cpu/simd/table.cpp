@@ -2,15 +2,13 @@
 // nothing of the standard library's templates is used: a weak symbol compiled with newer instructions could be the one
 // that the linker keeps for the whole program.
 #include "cpu/simd.hpp"
-#include "kernels/rules/adagrad.hpp"
-#include "kernels/rules/adam.hpp"
 #include "kernels/rules/binary.hpp"
 #include "kernels/rules/binary_cross_entropy.hpp"
 #include "kernels/rules/clamp.hpp"
 #include "kernels/rules/convert.hpp"
 #include "kernels/rules/lstm_cell.hpp"
-#include "kernels/rules/sgd.hpp"
 #include "kernels/rules/unary.hpp"
+#include "kernels/rules/update.hpp"
 
 namespace embergrad::cpu::EMBERGRAD_SIMD {
 

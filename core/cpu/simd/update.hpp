@@ -1,89 +1,54 @@
 // Included by table.cpp inside a namespace. Optimizers and gradient clipping.
 
-template <class Rule, class T>
-static void sgd_loop(const Rule& rule, T* __restrict param, const T* __restrict grad, T* __restrict momentum,
-                     std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) rule.step(param[i], grad[i], momentum[i]);
-}
-
-template <class Rule, class T>
-static void sgd_loop_without_momentum(const Rule& rule, T* __restrict param, const T* __restrict grad, std::int64_t n) {
+template <class Rule, class Gradient, class T>
+static void step_numbers(const typename Rule::template Coefficients<T>& c, T* __restrict param, const Gradient& grad,
+                         T* __restrict s0, T* __restrict s1, T* __restrict s2, std::int64_t n) {
   T none = 0;
-  for (std::int64_t i = 0; i < n; ++i) rule.step(param[i], grad[i], none);
+  if constexpr (Rule::slots == 0) {
+    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], none, none, none);
+  } else if constexpr (Rule::slots == 1) {
+    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], s0[i], none, none);
+  } else if constexpr (Rule::slots == 2) {
+    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], s0[i], s1[i], none);
+  } else {
+    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], s0[i], s1[i], s2[i]);
+  }
 }
 
-template <class T, bool decays>
-static void sgd_decay(const rules::SgdCoefficients<T>& c, bool nesterov, T* param, const T* grad, T* momentum,
+template <class T>
+struct GivenGradient {
+  const T* __restrict values;
+  T operator[](std::int64_t i) const { return values[i]; }
+};
+template <class T>
+struct NoGradient {
+  T operator[](std::int64_t /*i*/) const { return T(0); }
+};
+
+template <class Rule, class T>
+static void step_loop(const T* coefficients, T* param, const T* grad, T* s0, T* s1, T* s2, std::int64_t n) {
+  typename Rule::template Coefficients<T> c;
+  __builtin_memcpy(&c, coefficients, sizeof(c));
+  if (grad != nullptr) {
+    step_numbers<Rule>(c, param, GivenGradient<T>{grad}, s0, s1, s2, n);
+  } else {
+    step_numbers<Rule>(c, param, NoGradient<T>{}, s0, s1, s2, n);
+  }
+}
+
+template <class Rule, class T>
+static void idle_loop(const T* span, T* __restrict param, T* __restrict s0, T* __restrict s1, T* __restrict s2,
                       std::int64_t n) {
-  if (momentum == nullptr) {
-    sgd_loop_without_momentum(rules::Sgd<T, false, false, decays>{c}, param, grad, n);
-  } else if (nesterov) {
-    sgd_loop(rules::Sgd<T, true, true, decays>{c}, param, grad, momentum, n);
-  } else {
-    sgd_loop(rules::Sgd<T, true, false, decays>{c}, param, grad, momentum, n);
-  }
-}
-
-template <class T>
-static void sgd_any(const rules::SgdCoefficients<T>& c, bool nesterov, T* param, const T* grad, T* momentum,
-                    std::int64_t n) {
-  // Without decay nothing is added: 0·inf would be NaN.
-  if (c.weight_decay == 0) {
-    sgd_decay<T, false>(c, nesterov, param, grad, momentum, n);
-  } else {
-    sgd_decay<T, true>(c, nesterov, param, grad, momentum, n);
-  }
-}
-
-template <class Rule, class T>
-static void adam_loop(const Rule& rule, T* __restrict param, const T* __restrict grad, T* __restrict m, T* __restrict v,
-                      std::int64_t n) {
-  T none = 0;
-  for (std::int64_t i = 0; i < n; ++i) rule.step(param[i], grad[i], m[i], v[i], none);
-}
-
-template <class Rule, class T>
-static void amsgrad_loop(const Rule& rule, T* __restrict param, const T* __restrict grad, T* __restrict m,
-                         T* __restrict v, T* __restrict v_max, std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) rule.step(param[i], grad[i], m[i], v[i], v_max[i]);
-}
-
-template <class T, rules::Decay decay>
-static void adam_decay(const rules::AdamCoefficients<T>& c, T* param, const T* grad, T* m, T* v, T* v_max,
-                       std::int64_t n) {
-  if (v_max == nullptr) {
-    adam_loop(rules::Adam<T, decay, false>{c}, param, grad, m, v, n);
-  } else {
-    amsgrad_loop(rules::Adam<T, decay, true>{c}, param, grad, m, v, v_max, n);
-  }
-}
-
-template <class T>
-static void adam_any(const rules::AdamCoefficients<T>& c, rules::Decay decay, T* param, const T* grad, T* m, T* v,
-                     T* v_max, std::int64_t n) {
-  switch (decay) {
-    case rules::Decay::none:
-      return adam_decay<T, rules::Decay::none>(c, param, grad, m, v, v_max, n);
-    case rules::Decay::coupled:
-      return adam_decay<T, rules::Decay::coupled>(c, param, grad, m, v, v_max, n);
-    case rules::Decay::decoupled:
-      return adam_decay<T, rules::Decay::decoupled>(c, param, grad, m, v, v_max, n);
-  }
-}
-
-template <class Rule, class T>
-static void adagrad_loop(const Rule& rule, T* __restrict param, const T* __restrict grad, T* __restrict sum,
-                         std::int64_t n) {
-  for (std::int64_t i = 0; i < n; ++i) rule.step(param[i], grad[i], sum[i]);
-}
-
-template <class T>
-static void adagrad_any(const rules::AdagradCoefficients<T>& c, T* param, const T* grad, T* sum, std::int64_t n) {
-  if (c.weight_decay == 0) {
-    adagrad_loop(rules::Adagrad<T, false>{c}, param, grad, sum, n);
-  } else {
-    adagrad_loop(rules::Adagrad<T, true>{c}, param, grad, sum, n);
-  }
+  using Span = typename Rule::template Span<T>;
+  Span c;
+  __builtin_memcpy(&c, span, sizeof(c));
+  const T* tail = span + sizeof(Span) / sizeof(T);
+  // A slot that is not there is not looked at by its rule, or stays zero.
+  T zeros[16] = {};
+  const auto at = [&](T* slot, std::int64_t i) { return slot == nullptr ? zeros : slot + i; };
+  std::int64_t i = 0;
+  for (; i + 16 <= n; i += 16) Rule::template idle<16>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
+  for (; i < n; ++i) Rule::template idle<1>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
 }
 
 template <class T>
@@ -113,16 +78,19 @@ static void clamp_loop(T* __restrict x, T limit, std::int64_t n) {
   }
 }
 
-template <class T>
-static constexpr UpdateLoopsOf<T> update_loops_of() {
+template <class T, class... Steps, class... Idles>
+static constexpr UpdateLoopsOf<T> update_loops_of(rules::RuleList<Steps...> /*steps*/,
+                                                  rules::RuleList<Idles...> /*idles*/) {
   return {
-      .sgd = sgd_any<T>,
-      .adam = adam_any<T>,
-      .adagrad = adagrad_any<T>,
+      .step = {step_loop<Steps, T>...},
+      .idle = {idle_loop<Idles, T>...},
       .sum_squares = sum_squares_loop<T>,
       .scale = scale_loop<T>,
       .clamp = clamp_loop<T>,
   };
 }
 
-static constexpr UpdateLoops update_loops() { return {update_loops_of<float>(), update_loops_of<double>()}; }
+static constexpr UpdateLoops update_loops() {
+  return {update_loops_of<float>(rules::StepRules{}, rules::IdleRules{}),
+          update_loops_of<double>(rules::StepRules{}, rules::IdleRules{})};
+}

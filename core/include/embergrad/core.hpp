@@ -16,3 +16,4 @@
 #include <embergrad/safetensors.hpp>
 #include <embergrad/shape.hpp>
 #include <embergrad/tensor.hpp>
+#include <embergrad/warning.hpp>

@@ -374,6 +374,8 @@ template <class T>
 namespace detail {
 /// Puts a row on the list of rows that no optimizer moves; the list belongs to the storage.
 void freeze_row(const Tensor& table, std::int64_t row);
+/// Takes a row off that list; it goes on from where it stood.
+void unfreeze_row(const Tensor& table, std::int64_t row);
 /// Puts a leaf's handles, all of them, onto the elements of `source` (another dtype or device, or more rows). Frozen
 /// rows come along; the gradient is dropped; a graph that still needs the old elements refuses to run back.
 void adopt(const Tensor& leaf, const Tensor& source);

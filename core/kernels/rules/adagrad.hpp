@@ -16,20 +16,19 @@ struct AdagradCoefficients {
 };
 
 //   g = ±g + weight_decay·w;  sum += g²;  w -= rate · g / (sqrt(sum) + eps)
-template <class T, bool decays>
+// Without decay nothing moves where there is no gradient.
+template <bool decays>
 struct Adagrad {
-  AdagradCoefficients<T> c;
+  static constexpr int slots = 1;
+  template <class T>
+  using Coefficients = AdagradCoefficients<T>;
 
-  EMBERGRAD_HD void step(T& w, T g, T& sum) const {
+  template <class T>
+  EMBERGRAD_HD static void step(const AdagradCoefficients<T>& c, T& w, T g, T& sum, T& /*s1*/, T& /*s2*/) {
     g = c.sign * g;
     if constexpr (decays) g = g + c.weight_decay * w;
     sum = sum + g * g;
     w = w - c.rate * (g / (root(sum) + c.eps));
-  }
-
-  // One step of time without a gradient: what step does with g = 0, to the bit, but for eps = 0, where 0/0 is no step.
-  EMBERGRAD_HD void idle(T& w, T& sum) const {
-    if constexpr (decays) step(w, T(0), sum);
   }
 };
 

@@ -28,17 +28,17 @@ struct AdamCoefficients {
   T sign;          // -1 to maximize
 };
 
-// How weight decay acts: not at all, through the gradient (Adam), or on the weight itself (AdamW).
-enum class Decay : unsigned char { none, coupled, decoupled };
-
 //   coupled: g += weight_decay·w;  decoupled: w *= 1 - lr·weight_decay
 //   m += (g - m)(1 - beta1);  v = beta2·v + (1 - beta2)·g²;  v^ = amsgrad ? (max = max(max, v)) : v
 //   w -= lr/(1 - beta1^t) · m / (sqrt(v^)/sqrt(1 - beta2^t) + eps)
-template <class T, Decay decay, bool amsgrad>
+template <Decay decay, bool amsgrad>
 struct Adam {
-  AdamCoefficients<T> c;
+  static constexpr int slots = amsgrad ? 3 : 2;
+  template <class T>
+  using Coefficients = AdamCoefficients<T>;
 
-  EMBERGRAD_HD void step(T& w, T g, T& m, T& v, T& v_max) const {
+  template <class T>
+  EMBERGRAD_HD static void step(const AdamCoefficients<T>& c, T& w, T g, T& m, T& v, T& v_max) {
     g = c.sign * g;
     if constexpr (decay == Decay::coupled) g = g + c.weight_decay * w;
     if constexpr (decay == Decay::decoupled) w = w * c.keep;
@@ -48,9 +48,56 @@ struct Adam {
     if constexpr (amsgrad) v_hat = v_max = larger(v_max, v);
     w = w - c.step_size * m / (root(v_hat) / c.root_correction2 + c.eps);
   }
+};
 
-  // One step of time without a gradient: what step does with g = 0, to the bit.
-  EMBERGRAD_HD void idle(T& w, T& m, T& v, T& v_max) const { step(w, T(0), m, v, v_max); }
+// Steps without a gradient and without coupled decay: m and v fade, and w moves by m times a sum over the steps, which
+// is a polynomial of y = q/(q + eps), q = root_scale·sqrt(v), times 1/(q + eps). Its Chebyshev coefficients, in
+// t = 2y - 1, are the span's tail. The relative error of the sum has a proven bound.
+template <class T>
+struct AdamSpan {
+  T near;  // 1 or 0, as in LinearSpan
+  T rest;  // of what w keeps: less `near`
+  T m_factor;
+  T v_factor;
+  T root_scale;
+  T plain;  // what w loses of m without a denominator
+  T eps;
+  T degree;  // of the polynomial: the tail has degree + 1 numbers
+};
+
+template <bool amsgrad>
+struct AdamIdle {
+  template <class T>
+  using Span = AdamSpan<T>;
+
+  template <int lanes, class T>
+  EMBERGRAD_HD static void idle(const AdamSpan<T>& span, const T* tail, T* w, T* m, T* v, T* v_max) {
+    T w0[lanes], m0[lanes], v0[lanes], z[lanes], t[lanes], p[lanes], p1[lanes];
+    for (int i = 0; i < lanes; ++i) {
+      w0[i] = w[i];
+      m0[i] = m[i];
+      v0[i] = v[i];
+      z[i] = T(1) / (span.root_scale * root(amsgrad ? v_max[i] : v0[i]) + span.eps);
+      t[i] = T(1) - T(2) * span.eps * z[i];
+      p[i] = T(0);
+      p1[i] = T(0);
+    }
+    // Clenshaw 1955
+    for (int j = static_cast<int>(span.degree); j > 0; --j) {
+      const T a = tail[j];
+      for (int i = 0; i < lanes; ++i) {
+        const T next = a + T(2) * t[i] * p[i] - p1[i];
+        p1[i] = p[i];
+        p[i] = next;
+      }
+    }
+    for (int i = 0; i < lanes; ++i) {
+      const T sum = z[i] * (tail[0] + t[i] * p[i] - p1[i]) + span.plain;
+      w[i] = span.near * w0[i] + (span.rest * w0[i] - m0[i] * sum);
+      m[i] = without_dust(m0[i] * span.m_factor);
+      v[i] = without_dust(v0[i] * span.v_factor);
+    }
+  }
 };
 
 }  // namespace embergrad::rules

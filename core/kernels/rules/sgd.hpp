@@ -1,4 +1,12 @@
 // One number under stochastic gradient descent. Nothing here but plain arithmetic, for host and device alike.
+//
+// A rule says what a gradient does to a number w and to what is kept beside it; kernels/rules/update.hpp lists all:
+//   static constexpr int slots;           how many numbers are kept beside w
+//   template <class T> Coefficients;      what a step multiplies by: numbers of type T and nothing else
+//   step(coefficients, w, g, s0, s1, s2)  one step; slots beyond `slots` are not looked at
+// What time does to w where there is no gradient is an idle rule, which takes `lanes` numbers of a row at once:
+//   template <class T> Span;              what happened since the row was settled: numbers of type T and nothing else
+//   idle<lanes>(span, tail, w, s0, s1, s2)
 #pragma once
 
 #include "kernels/host_device.hpp"
@@ -9,25 +17,34 @@ namespace embergrad::rules {
 EMBERGRAD_HD float without_dust(float x) { return x < 1e-30f && x > -1e-30f ? 0.0f : x; }
 EMBERGRAD_HD double without_dust(double x) { return x; }
 
+// How weight decay acts: not at all, through the gradient (SGD, Adam), or on the weight itself (SGDW, AdamW).
+enum class Decay : unsigned char { none, coupled, decoupled };
+
 // What one step of SGD multiplies by.
 template <class T>
 struct SgdCoefficients {
   T lr;
   T momentum;
-  T fresh;  // 1 - dampening, but 1 at a parameter's first step
-  T weight_decay;
-  T sign;  // -1 to maximize
+  T fresh;         // 1 - dampening, but 1 at a parameter's first step
+  T weight_decay;  // coupled: added to the gradient
+  T keep;          // decoupled: 1 - lr·weight_decay
+  T sign;          // -1 to maximize
 };
 
-//   g = ±g + weight_decay·w;  b = momentum·b + fresh·g;  w -= lr·(nesterov ? g + momentum·b : b)
+//   coupled: g = ±g + weight_decay·w;  decoupled: w *= 1 - lr·weight_decay
+//   b = momentum·b + fresh·g;  w -= lr·(nesterov ? g + momentum·b : b)
 // Without momentum: w -= lr·g. A buffer starts at zero.
-template <class T, bool has_momentum, bool nesterov, bool decays>
+template <bool has_momentum, bool nesterov, Decay decay>
 struct Sgd {
-  SgdCoefficients<T> c;
+  static constexpr int slots = has_momentum ? 1 : 0;
+  template <class T>
+  using Coefficients = SgdCoefficients<T>;
 
-  EMBERGRAD_HD void step(T& w, T g, T& b) const {
+  template <class T>
+  EMBERGRAD_HD static void step(const SgdCoefficients<T>& c, T& w, T g, T& b, T& /*s1*/, T& /*s2*/) {
     g = c.sign * g;
-    if constexpr (decays) g = g + c.weight_decay * w;
+    if constexpr (decay == Decay::coupled) g = g + c.weight_decay * w;
+    if constexpr (decay == Decay::decoupled) w = w * c.keep;
     if constexpr (has_momentum) {
       b = without_dust(c.momentum * b + c.fresh * g);
       if constexpr (nesterov) {
@@ -38,9 +55,34 @@ struct Sgd {
     }
     w = w - c.lr * g;
   }
+};
 
-  // One step of time without a gradient: what step does with g = 0, to the bit.
-  EMBERGRAD_HD void idle(T& w, T& b) const { step(w, T(0), b); }
+// Steps without a gradient, as far as they are linear in w and in a buffer b: a product of 2×2 matrices.
+template <class T>
+struct LinearSpan {
+  T near;  // 1 or 0: w' = near·w + (rest·w + w_from_b·b), so that neither a small decay nor a small w is lost
+  T rest;  // of what w keeps: less `near`
+  T w_from_b;
+  T b_from_w;
+  T b_from_b;
+};
+
+struct LinearIdle {
+  template <class T>
+  using Span = LinearSpan<T>;
+
+  template <int lanes, class T>
+  EMBERGRAD_HD static void idle(const LinearSpan<T>& span, const T* /*tail*/, T* w, T* b, T* /*s1*/, T* /*s2*/) {
+    T w0[lanes], b0[lanes];
+    for (int i = 0; i < lanes; ++i) {
+      w0[i] = w[i];
+      b0[i] = b[i];
+    }
+    for (int i = 0; i < lanes; ++i) {
+      w[i] = span.near * w0[i] + (span.rest * w0[i] + span.w_from_b * b0[i]);
+      b[i] = without_dust(span.b_from_w * w0[i] + span.b_from_b * b0[i]);
+    }
+  }
 };
 
 }  // namespace embergrad::rules

@@ -10,3 +10,4 @@
 #include <embergrad/optim/optimizer.hpp>
 #include <embergrad/optim/schedule.hpp>
 #include <embergrad/optim/sgd.hpp>
+#include <embergrad/optim/updates.hpp>

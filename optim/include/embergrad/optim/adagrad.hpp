@@ -16,13 +16,16 @@ struct AdagradOptions {
   double initial_accumulator_value = 0;  ///< >= 0; what the sum of squares starts with
   double eps = 1e-10;                    ///< >= 0
   bool maximize = false;                 ///< go up the gradients
+  Updates updates = Updates::exact;      ///< of idle rows under sparse gradients
 };
 
 extern template class OptimizerOf<AdagradOptions>;
 
 /// `torch.optim.Adagrad` (Duchi, Hazan and Singer 2011): t += 1;  g = ±grad + weight_decay·w
 ///   sum += g²;  w -= lr / (1 + (t - 1)·lr_decay) · g / (√sum + eps)
-/// State: step (t, float32 as in PyTorch), sum. Takes sparse gradients without weight_decay.
+/// State: step (t, float32 as in PyTorch), sum. `Updates::exact`: without weight_decay idle rows stand still, and
+/// nothing is to be done; with it every row's idle steps are replayed, to the bit what dense training does, at Θ(rows)
+/// a step.
 class Adagrad : public OptimizerOf<AdagradOptions> {
  public:
   /// One group. ValueError for invalid options, for no parameters, and for ones that are undefined, no leaves or given
@@ -34,8 +37,7 @@ class Adagrad : public OptimizerOf<AdagradOptions> {
  private:
   [[nodiscard]] bool needs_slot(std::size_t group, std::size_t slot) const override;
   [[nodiscard]] double slot_start(std::size_t group, std::size_t slot) const override;
-  [[nodiscard]] const char* refuses_sparse(std::size_t group) const override;
-  void update(const Update& work) override;
+  [[nodiscard]] detail::StepPlan plan(const Entry& entry, std::int64_t step, bool first) const override;
 };
 
 }  // namespace embergrad::optim

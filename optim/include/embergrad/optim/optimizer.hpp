@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <iosfwd>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,10 +15,17 @@
 #include <embergrad/safetensors.hpp>
 #include <embergrad/tensor.hpp>
 
+#include <embergrad/optim/updates.hpp>
+
 namespace embergrad::optim {
 
 class Checkpoint;
 class LRScheduler;
+
+namespace detail {
+struct Deferral;
+struct StepPlan;
+}  // namespace detail
 
 /// Tensors with names: a `StateDict` or what `nn::Module::named_parameters()` gives converts by itself.
 using NamedTensors = std::span<const StateDict::Entry>;
@@ -26,18 +34,24 @@ using NamedTensors = std::span<const StateDict::Entry>;
 ///
 /// `step()` looks at everything first: if it throws, nothing was changed. A parameter without a gradient is skipped: no
 /// decay, no momentum, no step counted; a gradient of zeros, or a sparse one without rows, is a step. Rows that are
-/// frozen (an embedding's padding row) don't move. A sparse gradient is taken where a row without a gradient would stay
-/// as it is; else it is refused by name. Parameters of 16 bits are brought to float32, moved, and rounded back; their
-/// state is float32. Numbers are those of `torch.optim`, with one addition: float32 moments below 1e-30 become 0.
+/// frozen (an embedding's padding row) don't move. Parameters of 16 bits are brought to float32, moved, and rounded
+/// back; their state is float32. Numbers are those of `torch.optim`, with one addition: float32 moments below 1e-30
+/// become 0.
+///
+/// A sparse gradient costs its own rows, and `Updates` says what becomes of the others. Under `exact` they are brought
+/// up to date when they are next read, by whoever reads them: lookups, whole-table ops, copies, saving, raw pointers.
+/// The table belongs to the optimizer from its first sparse step on; its destructor, and another optimizer's step,
+/// bring all rows up to date.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// One update. ValueError for a sparse gradient that this optimizer does not take; ShapeError, DTypeError or
-  /// DeviceError for one that does not fit its parameter any more; OutOfMemory.
-  void step();
+  /// One update; false if it was skipped (see set_skip_nonfinite). ShapeError, DTypeError or DeviceError for a gradient
+  /// that does not fit its parameter any more; DTypeError and ValueError for a sparse gradient of a table that
+  /// `Updates::exact` can't defer: of 16 bits, or a part of a larger storage; OutOfMemory.
+  bool step();
   /// Drops the gradients of all parameters.
   void zero_grad();
 
@@ -49,6 +63,23 @@ class Optimizer {
   [[nodiscard]] double lr(std::size_t group = 0) const;
   /// Takes effect at the next step. ValueError if negative or not finite.
   void set_lr(double lr, std::size_t group = 0);
+  /// What becomes of idle rows under sparse gradients.
+  [[nodiscard]] virtual Updates updates(std::size_t group = 0) const = 0;
+  /// Changes that; all rows of the group are brought up to date first.
+  void set_updates(std::size_t group, Updates updates);
+  /// Whether a step is left out as a whole, no step counted, if a gradient holds NaN or an infinity. At first no: they
+  /// reach the parameters, as in PyTorch. Looking costs a pass over the gradients.
+  void set_skip_nonfinite(bool skip) { skip_nonfinite_ = skip; }
+  /// Steps that were left out.
+  [[nodiscard]] std::int64_t skipped_steps() const { return skipped_; }
+  /// Brings every row of every table up to date. Never needed: whoever reads does so. O(rows · dim).
+  void settle_all();
+  /// For each row of a table the step, counted by the optimizer's steps of that parameter, to which it is up to date;
+  /// empty if all rows are.
+  [[nodiscard]] std::vector<std::int64_t> last_steps(std::size_t parameter) const;
+  /// Bytes held to bring idle rows up to date, beyond parameters and their state.
+  [[nodiscard]] std::int64_t history_bytes() const;
+
   /// The learning rate from which schedules start (PyTorch's `initial_lr`): what `lr` was when the first scheduler was
   /// made, or what the last OneCycleLR chose; nothing if there was no scheduler.
   [[nodiscard]] std::optional<double> initial_lr(std::size_t group = 0) const;
@@ -95,21 +126,14 @@ class Optimizer {
     std::int64_t steps = 0;                ///< taken so far
     std::array<Tensor, max_slots> slots;   ///< undefined until used
     std::array<Tensor, max_slots> spares;  ///< made before anything is changed, for slots that are missing
-  };
-  /// What update() works on: elements [begin, begin + count) of a gradient. Entry::steps counts this step already.
-  struct Update {
-    const Entry& entry;        ///< parameter and state
-    const Tensor& grad;        ///< of the whole parameter, or the values of a sparse gradient
-    bool first;                ///< slot 0 was made for this step
-    std::int64_t begin;        ///< the first element
-    std::int64_t count;        ///< number of elements
-    const std::int64_t* rows;  ///< of a sparse gradient: the row of the table for each row of these elements; else null
+    Tensor dense_grad = {};                ///< made likewise, of a sparse gradient that all rows take part in
+    std::shared_ptr<detail::Deferral> deferral = {};  ///< of a table whose rows may be behind
   };
   /// An option of a group, as numbers.
   struct Option {
-    const char* name;            ///< PyTorch's
-    std::vector<double> values;  ///< one, or two of betas
-    bool is_flag;                ///< printed as True or False
+    const char* name;                         ///< PyTorch's
+    std::vector<double> values;               ///< one, or two of betas
+    std::span<const char* const> words = {};  ///< what 0, 1, … stand for, if they are no numbers
   };
 
   /// Of a type; groups are added one by one.
@@ -132,14 +156,14 @@ class Optimizer {
   [[nodiscard]] virtual std::vector<std::string> problems_of(const std::vector<Option>& options) const = 0;
   /// Puts options in place that are known to be right.
   virtual void take_options(std::size_t group, const std::vector<Option>& options) = 0;
-  /// Whether a group's options call for a slot. Missing ones are made, as zeros, before update().
+  /// See set_updates.
+  virtual void take_updates(std::size_t group, Updates updates) = 0;
+  /// Whether a group's options call for a slot. Missing ones are made before the step.
   [[nodiscard]] virtual bool needs_slot(std::size_t group, std::size_t slot) const = 0;
   /// What a slot starts with.
   [[nodiscard]] virtual double slot_start(std::size_t /*group*/, std::size_t /*slot*/) const { return 0; }
-  /// Why a group's options do not go with sparse gradients; null if they do.
-  [[nodiscard]] virtual const char* refuses_sparse(std::size_t group) const = 0;
-  /// The step of one stretch of one parameter, or of some of its rows; frozen rows are in none.
-  virtual void update(const Update& work) = 0;
+  /// What the step number `step` of a parameter does; `first`: slot 0 is made for it.
+  [[nodiscard]] virtual detail::StepPlan plan(const Entry& entry, std::int64_t step, bool first) const = 0;
 
  private:
   friend class Checkpoint;
@@ -157,8 +181,15 @@ class Optimizer {
     std::vector<std::optional<double>> initial_lrs;
   };
 
+  // How a step takes a gradient.
+  enum class Way : unsigned char { none, dense, rows, deferred_rows };
+
+  [[nodiscard]] const Entry& checked_entry(std::size_t parameter) const;
+  void take_over(const Tensor& parameter) const;
+  [[nodiscard]] Way way_of(const Entry& entry, const detail::StepPlan& plan) const;
   void prepare(std::size_t index);
   void apply(Entry& entry);
+  [[nodiscard]] bool has_nonfinite_gradient() const;
   // Changes the option of that name, which must be there; the caller knows the value to be right.
   void set_number(std::size_t group, std::string_view name, double value);
   [[nodiscard]] Keys numbers() const;
@@ -171,6 +202,8 @@ class Optimizer {
   std::vector<Entry> entries_;
   std::vector<std::size_t> group_sizes_;
   std::vector<std::optional<double>> initial_lrs_;
+  bool skip_nonfinite_ = false;
+  std::int64_t skipped_ = 0;
 };
 
 /// Writes `optimizer.print(out)`.
@@ -188,8 +221,11 @@ class OptimizerOf : public Optimizer {
 
   /// The options of a group.
   [[nodiscard]] const OptionsType& options(std::size_t group = 0) const;
-  /// Takes effect at the next step. ValueError, with everything that is wrong listed; nothing is changed then.
+  /// Takes effect at the next step. ValueError, with everything that is wrong listed, and for another `updates`, which
+  /// only set_updates changes; nothing is changed then.
   void set_options(std::size_t group, const OptionsType& options);
+  /// See Optimizer.
+  [[nodiscard]] Updates updates(std::size_t group = 0) const override { return options(group).updates; }
 
  protected:
   /// Errors of add_group, and ValueError for invalid options.
@@ -203,6 +239,8 @@ class OptimizerOf : public Optimizer {
   [[nodiscard]] std::vector<std::string> problems_of(const std::vector<Option>& options) const override;
   /// See Optimizer.
   void take_options(std::size_t group, const std::vector<Option>& options) override;
+  /// See Optimizer.
+  void take_updates(std::size_t group, Updates updates) override { options_[group].updates = updates; }
 
  private:
   std::vector<OptionsType> options_;

@@ -10,12 +10,13 @@ namespace embergrad::optim {
 
 /// Options of `SGD`, in PyTorch's order. All finite.
 struct SGDOptions {
-  double lr = 1e-3;         ///< >= 0
-  double momentum = 0;      ///< >= 0
-  double dampening = 0;     ///< share of a gradient that stays out of the momentum, but for the first
-  double weight_decay = 0;  ///< >= 0
-  bool nesterov = false;    ///< needs momentum > 0 and dampening = 0
-  bool maximize = false;    ///< go up the gradients
+  double lr = 1e-3;                  ///< >= 0
+  double momentum = 0;               ///< >= 0
+  double dampening = 0;              ///< share of a gradient that stays out of the momentum, but for the first
+  double weight_decay = 0;           ///< >= 0
+  bool nesterov = false;             ///< needs momentum > 0 and dampening = 0
+  bool maximize = false;             ///< go up the gradients
+  Updates updates = Updates::exact;  ///< of idle rows under sparse gradients
 };
 
 extern template class OptimizerOf<SGDOptions>;
@@ -23,7 +24,8 @@ extern template class OptimizerOf<SGDOptions>;
 /// `torch.optim.SGD`:
 ///   g = ±grad + weight_decay·w;  b = momentum·b + (1-dampening)·g, at first b = g
 ///   w -= lr · (nesterov ? g + momentum·b : b)
-/// State: momentum_buffer (b, with momentum). Takes sparse gradients without momentum and weight_decay.
+/// State: momentum_buffer (b, with momentum). `Updates::exact` is closed: equal to dense training in real arithmetic,
+/// one rounding for the whole of a row's idle time.
 class SGD : public OptimizerOf<SGDOptions> {
  public:
   /// One group. ValueError for invalid options, for no parameters, and for ones that are undefined, no leaves or given
@@ -34,8 +36,7 @@ class SGD : public OptimizerOf<SGDOptions> {
 
  private:
   [[nodiscard]] bool needs_slot(std::size_t group, std::size_t slot) const override;
-  [[nodiscard]] const char* refuses_sparse(std::size_t group) const override;
-  void update(const Update& work) override;
+  [[nodiscard]] detail::StepPlan plan(const Entry& entry, std::int64_t step, bool first) const override;
 };
 
 }  // namespace embergrad::optim

@@ -1,0 +1,221 @@
+#include "row_clock.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <mutex>
+#include <numeric>
+#include <utility>
+
+#include "cpu/parallel.hpp"
+#include "src/memory_pool.hpp"
+#include "src/tensor_state.hpp"
+
+namespace embergrad::optim::detail {
+
+using embergrad::detail::Scratch;
+
+namespace {
+constexpr std::int64_t block = 8192;  // rows of one request: what is kept about them is scratch
+// A sweep visits a tenth of the rows that a step touches, which costs little and bounds the history; where time is
+// replayed, every row within so many steps, which bounds how long a read may take.
+constexpr std::int64_t sweep_share = 10;
+constexpr std::int64_t replay_sweep_steps = 256;
+}  // namespace
+
+class RowClock::Idle {
+ public:
+  Idle(const RowClock& clock, const std::int64_t* rows, std::int64_t count)
+      : time_(clock.history_->idle()),
+        gaps_(count),
+        spans_(time_.span_size * count * static_cast<std::int64_t>(item_size(clock.table_.dtype))) {
+    const std::size_t bytes = static_cast<std::size_t>(time_.span_size) * item_size(clock.table_.dtype);
+    cpu::parallel_chunks(count, 256, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) gaps_[i] = clock.gap(rows[i]);
+      clock.history_->fill_spans(gaps_.get() + begin, end - begin,
+                                 spans_.get() + static_cast<std::size_t>(begin) * bytes, clock.table_.dtype);
+    });
+    time_.gaps = gaps_.get();
+    time_.spans = spans_.get();
+  }
+  [[nodiscard]] const IdleTime& time() const { return time_; }
+
+ private:
+  IdleTime time_;
+  Scratch<std::int64_t> gaps_;
+  Scratch<char> spans_;
+};
+
+RowClock::RowClock(const Tensor& table)
+    : storage_(table.state()->storage.get()),
+      table_(embergrad::detail::unsettled_view(table)),
+      device_(table.device()),
+      rows_(table.size(0)),
+      dim_(table.size(1)),
+      last_(static_cast<std::size_t>(rows_)) {}
+
+bool RowClock::is_frozen(std::int64_t row) const {
+  return storage_->extras != nullptr && std::ranges::binary_search(storage_->extras->frozen_rows, row);
+}
+
+std::int64_t RowClock::gap(std::int64_t row) const {
+  const std::int64_t steps = history_->now() - last_[static_cast<std::size_t>(row)];
+  return steps == 0 || is_frozen(row) ? 0 : steps;
+}
+
+SettleRows RowClock::request(const std::int64_t* rows, std::int64_t count, const Idle& idle) const {
+  SettleRows request{.param = table_,
+                     .slots = {},
+                     .rows = {.rows = rows, .count = count, .dim = dim_},
+                     .idle = idle.time(),
+                     .out = {}};
+  for (std::size_t s = 0; s < slots_.size(); ++s) {
+    if (slots_[s].defined()) request.slots[s] = embergrad::detail::unsettled_view(slots_[s]);
+  }
+  return request;
+}
+
+void RowClock::read(const std::int64_t* rows, std::int64_t count, View out) const {
+  const std::shared_lock lock(settling_);
+  const std::size_t row_bytes = static_cast<std::size_t>(dim_) * item_size(table_.dtype);
+  for (std::int64_t begin = 0; begin < count; begin += block) {
+    const std::int64_t n = std::min(block, count - begin);
+    View part = out;
+    part.data = out.as<char>() + static_cast<std::size_t>(begin) * row_bytes;
+    part.size = n * dim_;
+    if (history_ == nullptr) {  // settled by another thread since it was asked
+      for (std::int64_t i = 0; i < n; ++i) {
+        std::memcpy(part.as<char>() + static_cast<std::size_t>(i) * row_bytes,
+                    table_.as<const char>() + static_cast<std::size_t>(rows[begin + i]) * row_bytes, row_bytes);
+      }
+      continue;
+    }
+    const Idle idle(*this, rows + begin, n);
+    SettleRows settle = request(rows + begin, n, idle);
+    settle.out = part;
+    launch(device_, settle);
+  }
+}
+
+void RowClock::bring_up(const std::int64_t* rows, std::int64_t count) {
+  for (std::int64_t begin = 0; begin < count; begin += block) {
+    const std::int64_t n = std::min(block, count - begin);
+    const Idle idle(*this, rows + begin, n);
+    launch(device_, request(rows + begin, n, idle));
+  }
+}
+
+void RowClock::settle(const std::int64_t* rows, std::int64_t count) {
+  if (history_ == nullptr) return;
+  bring_up(rows, count);
+  const auto now = static_cast<std::uint32_t>(history_->now());
+  for (std::int64_t i = 0; i < count; ++i) last_[static_cast<std::size_t>(rows[i])] = now;
+}
+
+void RowClock::settle_everything() {
+  if (history_ == nullptr) return;
+  const Scratch<std::int64_t> rows(std::min(block, rows_));
+  for (std::int64_t begin = 0; begin < rows_; begin += block) {
+    const std::int64_t n = std::min(block, rows_ - begin);
+    std::iota(rows.get(), rows.get() + n, begin);
+    bring_up(rows.get(), n);
+  }
+  std::ranges::fill(last_, 0);
+  history_.reset();
+  cursor_ = 0;
+  sweep_began_ = 0;
+  pending_.store(false, std::memory_order_release);
+}
+
+void RowClock::settle_all() {
+  const std::unique_lock lock(settling_);
+  settle_everything();
+}
+
+void RowClock::skip(std::int64_t row) {
+  if (history_ != nullptr) last_[static_cast<std::size_t>(row)] = static_cast<std::uint32_t>(history_->now());
+}
+
+void RowClock::begin(const StepPlan& plan, const std::array<Tensor, max_slots>& slots, std::int64_t steps_before) {
+  constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
+  if (history_ != nullptr && (history_->now() == most || !history_->takes(plan))) settle_all();
+  slots_ = slots;
+  if (history_ == nullptr) history_ = make_history(plan, table_.dtype, steps_before);
+}
+
+void RowClock::step(const StepPlan& plan, const std::int64_t* rows, std::int64_t count, const View& grad) {
+  const std::size_t row_bytes = static_cast<std::size_t>(dim_) * item_size(grad.dtype);
+  for (std::int64_t begin = 0; begin < count; begin += block) {
+    const std::int64_t n = std::min(block, count - begin);
+    const Idle idle(*this, rows + begin, n);
+    const SettleRows settle = request(rows + begin, n, idle);
+    OptimizerStep step{.rule = plan.rule,
+                       .numbers = plan.numbers,
+                       .param = settle.param,
+                       .grad = {.data = grad.as<char>() + static_cast<std::size_t>(begin) * row_bytes,
+                                .dtype = grad.dtype,
+                                .size = n * dim_},
+                       .slots = {settle.slots[0], settle.slots[1], settle.slots[2]},
+                       .rows = settle.rows,
+                       .idle = settle.idle};
+    launch(device_, step);
+  }
+  const auto next = static_cast<std::uint32_t>(history_->now() + 1);
+  for (std::int64_t i = 0; i < count; ++i) last_[static_cast<std::size_t>(rows[i])] = next;
+}
+
+void RowClock::end(const StepPlan& plan, std::int64_t touched) {
+  history_->push(plan);
+  pending_.store(true, std::memory_order_release);
+  sweep(touched);
+}
+
+void RowClock::sweep(std::int64_t touched) {
+  const bool spares = history_->spares_untouched();
+  const std::int64_t visits = std::min(rows_, (spares ? touched / sweep_share : rows_ / replay_sweep_steps) + 1);
+  const std::int64_t now = history_->now();
+  std::int64_t forgotten = 0;
+  swept_.clear();
+  for (std::int64_t i = 0; i < visits; ++i) {
+    const std::uint32_t last = last_[static_cast<std::size_t>(cursor_)];
+    if (last != now && !(spares && last == 0) && !is_frozen(cursor_)) swept_.push_back(cursor_);
+    if (++cursor_ < rows_) continue;
+    cursor_ = 0;
+    forgotten = std::exchange(sweep_began_, now);
+  }
+  settle(swept_.data(), static_cast<std::int64_t>(swept_.size()));
+  // Every row was visited since then.
+  if (forgotten > 0) history_->forget_before(forgotten);
+}
+
+std::vector<std::int64_t> RowClock::last_steps(std::int64_t steps) const {
+  if (history_ == nullptr) return {};
+  std::vector<std::int64_t> last(last_.size());
+  for (std::size_t i = 0; i < last.size(); ++i) {
+    last[i] = steps - gap(static_cast<std::int64_t>(i));
+  }
+  return last;
+}
+
+std::int64_t RowClock::bytes() const {
+  return static_cast<std::int64_t>(last_.capacity() * sizeof(std::uint32_t)) +
+         (history_ == nullptr ? 0 : history_->bytes());
+}
+
+Deferral::Deferral(const Tensor& parameter) : table(parameter.detach()), clock(std::make_shared<RowClock>(parameter)) {
+  embergrad::detail::defer_rows(*table.state()->storage, clock);
+}
+
+Deferral::~Deferral() {
+  embergrad::detail::Storage& storage = *table.state()->storage;
+  if (embergrad::detail::deferral_of(storage) != clock) return;
+  clock->settle_all();
+  embergrad::detail::defer_rows(storage, nullptr);
+}
+
+bool Deferral::holds(const Tensor& parameter) const {
+  return parameter.shares_storage_with(table) && parameter.shape() == table.shape() &&
+         embergrad::detail::deferral_of(*table.state()->storage) == clock;
+}
+
+}  // namespace embergrad::optim::detail

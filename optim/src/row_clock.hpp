@@ -1,0 +1,85 @@
+// RowClock: which rows of a table are how far behind, and how they are brought up to date.
+#pragma once
+
+#include <embergrad/tensor.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <shared_mutex>
+#include <vector>
+
+#include "history.hpp"
+#include "src/deferred_rows.hpp"
+
+namespace embergrad::optim::detail {
+
+// Of a table that is the whole of its storage. Frozen rows don't live through any time.
+class RowClock final : public embergrad::detail::DeferredRows {
+ public:
+  // For a (rows, dim) table of float32 or float64; the storage outlives the clock.
+  explicit RowClock(const Tensor& table);
+
+  // --- what a storage asks for
+  [[nodiscard]] std::int64_t dim() const override { return dim_; }
+  [[nodiscard]] bool pending() const override { return pending_.load(std::memory_order_acquire); }
+  void read(const std::int64_t* rows, std::int64_t count, View out) const override;
+  void settle(const std::int64_t* rows, std::int64_t count) override;
+  void settle_all() override;
+  void skip(std::int64_t row) override;
+
+  // --- a step with a sparse gradient: begin, some rows once or more often, end
+  // Settles all if the time that passed can't go on with this plan.
+  void begin(const StepPlan& plan, const std::array<Tensor, max_slots>& slots, std::int64_t steps_before);
+  // Brings rows up to date and steps them; `grad` holds their gradients. None is frozen.
+  void step(const StepPlan& plan, const std::int64_t* rows, std::int64_t count, const View& grad);
+  // Lets one step of time pass for all rows that were not stepped. `touched`: rows that were.
+  void end(const StepPlan& plan, std::int64_t touched);
+
+  // The step since the last settling of all, of the parameter's count `steps`, to which each row is up to date.
+  [[nodiscard]] std::vector<std::int64_t> last_steps(std::int64_t steps) const;
+  [[nodiscard]] std::int64_t bytes() const;
+
+ private:
+  // Gaps and spans of some rows.
+  class Idle;
+
+  [[nodiscard]] std::int64_t gap(std::int64_t row) const;
+  [[nodiscard]] bool is_frozen(std::int64_t row) const;
+  [[nodiscard]] SettleRows request(const std::int64_t* rows, std::int64_t count, const Idle& idle) const;
+  void bring_up(const std::int64_t* rows, std::int64_t count);
+  void settle_everything();
+  void sweep(std::int64_t touched);
+
+  embergrad::detail::Storage* storage_;
+  View table_;
+  Device device_;
+  std::int64_t rows_, dim_;
+  std::array<Tensor, max_slots> slots_;
+  std::unique_ptr<History> history_;  // null: everything is up to date
+  std::vector<std::uint32_t> last_;   // the history's step to which a row is up to date; 0: not touched since
+  std::vector<std::int64_t> swept_;   // scratch of sweep()
+  std::int64_t cursor_ = 0;           // of the sweep
+  std::int64_t sweep_began_ = 0;      // at this step of the history
+  std::atomic<bool> pending_ = false;
+  mutable std::shared_mutex settling_;  // readers against settle_all
+};
+
+// A table that a clock defers. Its end settles the table and lets go of it.
+struct Deferral {
+  explicit Deferral(const Tensor& parameter);
+  ~Deferral();
+  Deferral(const Deferral&) = delete;
+  Deferral& operator=(const Deferral&) = delete;
+  Deferral(Deferral&&) = delete;
+  Deferral& operator=(Deferral&&) = delete;
+
+  // True if the parameter is still this table, and nobody else has taken it over.
+  [[nodiscard]] bool holds(const Tensor& parameter) const;
+
+  Tensor table;
+  std::shared_ptr<RowClock> clock;
+};
+
+}  // namespace embergrad::optim::detail
