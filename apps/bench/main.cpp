@@ -76,8 +76,8 @@ std::string human(double seconds) {
 }
 
 void print_facts() {
-  fmt::print("embergrad {}, {}, float32 matrix products: {}\n{} x {}\n\n", EMBERGRAD_VERSION,
-             common::compiler(), common::matrix_products(), common::processor_count(), common::processor());
+  fmt::print("embergrad {}, {}, float32 matrix products: {}\n{} x {}\n\n", EMBERGRAD_VERSION, common::compiler(),
+             common::matrix_products(), common::processor_count(), common::processor());
 }
 
 /// One line of the table.

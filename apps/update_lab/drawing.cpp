@@ -42,7 +42,7 @@ Stat stat_of(const std::vector<double>& values) {
 /// All that was measured with one setting.
 class Study {
  public:
-  explicit Study(const Setting& setting) : setting(setting) {}
+  explicit Study(Setting given) : setting(std::move(given)) {}
 
   void add(const Record& record) {
     if (std::find(modes.begin(), modes.end(), record.updates) == modes.end()) modes.push_back(record.updates);
@@ -51,7 +51,8 @@ class Study {
     if (!values_.contains(key)) units_[record.quantity + record.bin] = record.unit;
     values_[key][record.step].push_back(record.value);
     last_step = std::max(last_step, record.step);
-    if (record.quantity == health && std::find(health_bins.begin(), health_bins.end(), record.bin) == health_bins.end()) {
+    if (record.quantity == health &&
+        std::find(health_bins.begin(), health_bins.end(), record.bin) == health_bins.end()) {
       health_bins.push_back(record.bin);
     }
   }
@@ -289,7 +290,7 @@ LinePlot bins_plot(const Study& study, const char* quantity, const char* rows, c
   }
   // How many rows there are in a bin says how much it weighs.
   for (std::string& bin : plot.x.bins) {
-    bin += fmt::format(" ({})", with_commas(study.last(rows, any, bin)->mean));
+    bin += fmt::format("\n({})", with_commas(study.last(rows, any, bin)->mean));
   }
   return plot;
 }
@@ -309,34 +310,36 @@ LinePlot time_plot(const Study& study) {
 
 using Times = std::map<Updates, std::map<double, double>>;
 
-/// Where exact stops (or begins) to be faster than dense.
+/// Where one of exact and dense becomes the faster one.
 struct BreakEven {
-  std::optional<double> at = {};  ///< where the two cross; nothing if they don't
-  bool exact_wins_first = false;  ///< at the least value
-  bool exact_wins_last = false;   ///< at the largest
+  std::optional<double> at = {};  ///< nothing if it is the same one for all values that were tried
+  bool exact_wins = false;        ///< then: whether that is exact
 };
 
-std::optional<BreakEven> break_even(const Times& times) {
+/// @param falls  exact is expected to win for large values, not for small ones
+std::optional<BreakEven> break_even(const Times& times, bool falls) {
   const auto dense = times.find(Updates::dense);
   const auto exact = times.find(Updates::exact);
   if (dense == times.end() || exact == times.end()) return std::nullopt;
-  BreakEven found;
-  std::optional<std::pair<double, double>> before;  // place and log of the ratio, both logarithms
+  std::vector<std::pair<double, double>> ratios;  // logarithms of value and time of exact / time of dense
   for (const auto& [value, time] : exact->second) {
     const auto other = dense->second.find(value);
     if (other == dense->second.end() || time <= 0 || other->second <= 0) continue;
-    const double x = std::log(value);
-    const double ratio = std::log(time / other->second);
-    found.exact_wins_last = ratio < 0;
-    if (!before) found.exact_wins_first = ratio < 0;
-    // Of several crossings, which noise makes, the last one counts.
-    if (before && (before->second < 0) != (ratio < 0)) {
-      const double way = before->second / (before->second - ratio);
-      found.at = std::exp(before->first + way * (x - before->first));
-    }
-    before = {x, ratio};
+    ratios.emplace_back(std::log(value), std::log(time / other->second));
   }
-  if (!before) return std::nullopt;
+  if (ratios.empty()) return std::nullopt;
+  // Exact's own side is the one where it saves most; the first crossing on the way from there is where it stops to win.
+  // (Where all rows are touched the two do the same, and which is faster is chance.)
+  if (falls) std::reverse(ratios.begin(), ratios.end());
+  BreakEven found{.exact_wins = ratios.front().second < 0};
+  for (std::size_t i = 1; i < ratios.size(); ++i) {
+    const auto& [x0, before] = ratios[i - 1];
+    const auto& [x1, after] = ratios[i];
+    if (before < 0 && after >= 0) {
+      found.at = std::exp(x0 + before / (before - after) * (x1 - x0));
+      break;
+    }
+  }
   return found;
 }
 
@@ -364,7 +367,7 @@ LinePlot sweep_plot(const Sweep& sweep, bool by_rows) {
     }
     plot.series.push_back(std::move(line));
   }
-  const auto even = break_even(times);
+  const auto even = break_even(times, by_rows);
   if (even && even->at) {
     plot.marks = {{.x = by_rows ? *even->at : 100 * *even->at,
                    .label = by_rows ? fmt::format("break-even: {} rows", with_commas(*even->at))
@@ -378,24 +381,18 @@ LinePlot sweep_plot(const Sweep& sweep, bool by_rows) {
 
 /// What the sweep says about where dense is faster.
 std::string limits_of(const Sweep& sweep) {
+  const auto winner = [](const BreakEven& even) { return even.exact_wins ? "exact" : "dense"; };
   std::string text;
-  if (const auto even = break_even(sweep.by_share)) {
-    if (even->at) {
-      text = fmt::format(" On this machine dense is faster above {} touched rows", percent(*even->at));
-    } else {
-      text = fmt::format(" On this machine {} is faster at every share of touched rows that was tried",
-                         even->exact_wins_first ? "exact" : "dense");
-    }
+  if (const auto even = break_even(sweep.by_share, false)) {
+    text = even->at ? fmt::format(" On this machine dense is faster above {} touched rows", percent(*even->at))
+                    : fmt::format(" On this machine {} is faster whatever the share of touched rows", winner(*even));
     text += fmt::format(" (of {})", with_commas(static_cast<double>(sweep.rows)));
   }
-  if (const auto even = break_even(sweep.by_rows)) {
+  if (const auto even = break_even(sweep.by_rows, true)) {
     text += text.empty() ? " On this machine, with " : "; with ";
     text += fmt::format("{} rows touched a step, ", with_commas(sweep.touched));
-    if (even->at) {
-      text += fmt::format("exact is faster from {} rows on", with_commas(*even->at));
-    } else {
-      text += fmt::format("{} is faster for every table that was tried", even->exact_wins_last ? "exact" : "dense");
-    }
+    text += even->at ? fmt::format("exact is faster from {} rows on", with_commas(*even->at))
+                     : fmt::format("{} is faster whatever the size of the table", winner(*even));
   }
   return text.empty() ? text : text + ".";
 }
@@ -408,33 +405,32 @@ std::string advice_for(const Study& study, const std::vector<Sweep>& sweeps) {
   const auto any = dense ? dense : exact ? exact : touched;
   if (!any) return fmt::format("{}: no step was measured.", study.label);
   const auto rows = study.overall(rows_touched, study.modes.front());
-  std::string text =
-      fmt::format("{} ({} x {}, {} of the rows touched a step): ", study.label,
-                  with_commas(static_cast<double>(study.setting.rows)), study.setting.dim,
-                  percent(rows->mean / static_cast<double>(study.setting.rows)));
+  std::string text = fmt::format("{} ({} x {}, {} of the rows touched a step): ", study.label,
+                                 with_commas(static_cast<double>(study.setting.rows)), study.setting.dim,
+                                 percent(rows->mean / static_cast<double>(study.setting.rows)));
   if (exact && dense) {
     const bool lazy = exact->mean < dense->mean;
-    text += fmt::format("use {}. A step takes {}, with {} {} ({:.3g} times as long)", lazy ? "exact" : "dense",
-                        ms(lazy ? exact->mean : dense->mean), lazy ? "dense" : "exact",
-                        ms(lazy ? dense->mean : exact->mean),
-                        lazy ? dense->mean / exact->mean : exact->mean / dense->mean);
+    text +=
+        fmt::format("use {}. A step takes {}, with {} {} ({:.3g} times as long)", lazy ? "exact" : "dense",
+                    ms(lazy ? exact->mean : dense->mean), lazy ? "dense" : "exact",
+                    ms(lazy ? dense->mean : exact->mean), lazy ? dense->mean / exact->mean : exact->mean / dense->mean);
     if (const auto distance = study.last(distance_mean, Updates::exact)) {
       text += fmt::format(", and the tables of the two end {:.1e} apart", distance->mean);
     }
     text += ".";
   } else {
-    text += exact ? fmt::format("exact takes {} a step.", ms(exact->mean))
-                  : dense ? fmt::format("dense takes {} a step.", ms(dense->mean))
-                          : "touched_only alone was run.";
+    text += exact   ? fmt::format("exact takes {} a step.", ms(exact->mean))
+            : dense ? fmt::format("dense takes {} a step.", ms(dense->mean))
+                    : "touched_only alone was run.";
   }
   if (touched) {
     text += fmt::format(" touched_only takes {}", ms(touched->mean));
     if (const auto distance = study.last(distance_mean, Updates::touched_only)) {
       const auto reached = study.last(loss, Updates::touched_only);
       const auto wanted = study.last(loss, Updates::dense);
-      text += fmt::format(" and trains another model: its table ends {:.2g} RMS away from dense's, its loss is {:.4g} "
-                          "against {:.4g}",
-                          distance->mean, reached->mean, wanted->mean);
+      text += fmt::format(
+          " and trains another model: its table ends {:.2g} RMS away from dense's, its loss is {:.4g} against {:.4g}",
+          distance->mean, reached->mean, wanted->mean);
     }
     text += ".";
   }
@@ -448,7 +444,7 @@ std::string advice_for(const Study& study, const std::vector<Sweep>& sweeps) {
 
 const std::vector<report::HtmlColumn>& summary_columns() {
   static const std::vector<report::HtmlColumn> columns = {
-      {"setting"},           {"updates"},      {"loss", true},         {"distance, mean", true}, {"largest", true},
+      {"setting"},           {"updates"},      {"loss", true},           {"distance, mean", true}, {"largest", true},
       {"ms per step", true}, {"speed", true},  {"bytes per step", true}, {"rows touched", true},   {"written", true},
       {"state", true},       {"history", true}};
   return columns;
@@ -520,7 +516,9 @@ report::HtmlTable health_table(const Study& study) {
     for (const Updates mode : modes) {
       const auto stat = study.last(health, mode, bin);
       const std::string& unit = study.unit(health, bin);
-      table.rows.back().push_back(!stat ? "-" : unit.empty() ? fmt::format("{:.4g}", stat->mean) : with_commas(stat->mean));
+      table.rows.back().push_back(!stat          ? "-"
+                                  : unit.empty() ? fmt::format("{:.4g}", stat->mean)
+                                                 : with_commas(stat->mean));
     }
   }
   return table;
@@ -542,7 +540,9 @@ std::string options_text(const Setting& s) {
   }
   text += fmt::format(", schedule {}; {} steps; table of {} x {}; ", name_of(s.schedule), s.steps,
                       with_commas(static_cast<double>(s.rows)), s.dim);
-  if (s.touched) return text + fmt::format("each step looks up {} of the rows, once each, drawn by the Zipf law", percent(*s.touched));
+  if (s.touched)
+    return text +
+           fmt::format("each step looks up {} of the rows, once each, drawn by the Zipf law", percent(*s.touched));
   if (s.task == Task::tagger) return text + fmt::format("{} sentences a step", s.batch);
   return s.trace == zipf_trace ? text + fmt::format("{} lookups a step, drawn by the Zipf law", s.batch)
                                : text + fmt::format("{} lines of the trace {} a step", s.batch, s.trace);
@@ -551,21 +551,22 @@ std::string options_text(const Setting& s) {
 void tell_how(report::HtmlReport& page, const ordered_json& facts) {
   page.heading("How this was measured");
   page.paragraph(
-      "The modes of a setting start from the same numbers and see the same steps in the same order. Between two measured "
-      "steps they take turns on the machine. A step's time is that of dropping gradients, forward, backward, the "
-      "optimizer's step and the schedule's; making data, evaluation and comparison are left out. Times per step are "
-      "medians between measured steps, and means of these where one number is given.");
+      "The modes of a setting start from the same numbers and see the same steps in the same order. Between two "
+      "measured steps they take turns on the machine. A step's time is that of dropping gradients, forward, "
+      "backward, the optimizer's step and the schedule's; making data, evaluation and comparison are left out. "
+      "Times per step are medians between measured steps, and means of these where one number is given.");
   page.paragraph(
-      "The reference is the dense run of the same optimizer, setting and seed: every row moves at every step. Distance is "
-      "the absolute difference of the two tables' elements, divided by the root of the mean square of the dense table. "
-      "Bytes per step are computed, not measured: each row that a step writes, with its state, read and written once, and "
-      "the gradient's rows read once. History is what an exact mode keeps to catch up idle rows. In bins, the gap of a row "
-      "is the number of steps since its last lookup; of a row never looked up, all steps; how many rows a bin has stands "
-      "in parentheses. Bands are one standard deviation over seeds to either side of the mean.");
+      "The reference is the dense run of the same optimizer, setting and seed: every row moves at every step. "
+      "Distance is the absolute difference of the two tables' elements, divided by the root of the mean square of "
+      "the dense table. Bytes per step are computed, not measured: each row that a step writes, with its state, "
+      "read and written once, and the gradient's rows read once. History is what an exact mode keeps to catch up "
+      "idle rows. In bins, the gap of a row is the number of steps since its last lookup; of a row never looked up, "
+      "all steps. Bands are one standard deviation over seeds to "
+      "either side of the mean.");
   page.paragraph(
-      "Sweeps time short runs on regression tables of other sizes, where each step looks up different rows, drawn by the "
-      "Zipf law; break-even is where exact and dense take the same time, between two tried values on a line of the "
-      "logarithms.");
+      "Sweeps time short runs on regression tables of other sizes, where each step looks up different rows, drawn "
+      "by the Zipf law; break-even is where exact and dense take the same time, between two tried values on a line "
+      "of the logarithms.");
   page.table({.columns = {{"what"}, {"value"}},
               .rows = {{"program", fmt::format("{} {}", fact(facts, "program"), fact(facts, "version"))},
                        {"compiler", fact(facts, "compiler")},
@@ -591,8 +592,9 @@ Drawing draw(const std::vector<Record>& records, const ordered_json& facts) {
   }
   for (const std::string& line : drawing.advice) page.highlight(line);
   page.heading("Summary");
-  page.table({.caption = "Loss and distance at the last measured step, mean and standard deviation over seeds; the rest as "
-                         "means over the run",
+  page.table({.caption =
+                  "Loss and distance at the last measured step, mean and standard deviation over seeds; the rest as "
+                  "means over the run",
               .columns = summary_columns(),
               .rows = summary_rows(results.studies)});
 
@@ -615,15 +617,14 @@ Drawing draw(const std::vector<Record>& records, const ordered_json& facts) {
     add(label, "loss_seconds", loss_plot(study, true), "The same against the time that training took.");
     if (study.setting.task == Task::tagger) add(label, "accuracy", accuracy_plot(study), "");
     if (study.has(Updates::dense) && study.modes.size() > 1) {
-      add(label, "distance", distance_plot(study), "Mean and largest difference of an element.");
+      add(label, "distance", distance_plot(study),
+          "Mean and largest difference of an element; a difference of 0 has no place here.");
       add(label, "distance_lookups",
-          bins_plot(study, distance_by_lookups, rows_by_lookups, "how often a row was looked up",
-                    "lookups of a row (rows)"),
-          fmt::format("At step {}.", study.last_step));
+          bins_plot(study, distance_by_lookups, rows_by_lookups, "how often a row was looked up", "lookups of a row"),
+          fmt::format("At step {}; in parentheses how many rows a bin has.", study.last_step));
       add(label, "distance_gap",
-          bins_plot(study, distance_by_gap, rows_by_gap, "how long a row has been idle",
-                    "steps since the last lookup (rows)"),
-          fmt::format("At step {}.", study.last_step));
+          bins_plot(study, distance_by_gap, rows_by_gap, "how long a row has been idle", "steps since the last lookup"),
+          fmt::format("At step {}; in parentheses how many rows a bin has.", study.last_step));
     }
     add(label, "time", time_plot(study), "Median of the steps between two measured ones.");
     put();

@@ -41,7 +41,8 @@ struct Access {
   int64_t touched_last = 0;
   int64_t steps = 0;  // of that sum
 
-  explicit Access(int64_t rows) : lookups(static_cast<std::size_t>(rows)), last(static_cast<std::size_t>(rows), never) {}
+  explicit Access(int64_t rows)
+      : lookups(static_cast<std::size_t>(rows)), last(static_cast<std::size_t>(rows), never) {}
 
   void add(const std::vector<int64_t>& rows) {
     ++step;

@@ -76,7 +76,8 @@ std::vector<int64_t> rows_for(const LabOptions& options, const std::string& trac
   if (trace == zipf_trace) return or_usual(options.rows, LabOptions::usual_rows);
   const int64_t needed = files.at(trace)->rows();
   for (const int64_t rows : options.rows) {
-    if (rows < needed) throw eg::ValueError(fmt::format("--rows: {} are too few for {}, which has {}", rows, trace, needed));
+    if (rows < needed)
+      throw eg::ValueError(fmt::format("--rows: {} are too few for {}, which has {}", rows, trace, needed));
   }
   return or_usual(options.rows, needed);
 }
@@ -185,7 +186,8 @@ ordered_json facts_of(const LabOptions& options, const std::vector<uint64_t>& se
 ordered_json read_manifest(const std::string& folder) {
   const std::string path = in(folder, manifest_file);
   const auto value = eg::detail::parse_untrusted_json(eg::text::read_file(path));
-  if (!value.is_object()) throw eg::FormatError(fmt::format("{}: not a manifest of this program: no JSON object", path));
+  if (!value.is_object())
+    throw eg::FormatError(fmt::format("{}: not a manifest of this program: no JSON object", path));
   return value;
 }
 
@@ -274,7 +276,8 @@ int run_lab(const LabOptions& options) {
 
   const MakeLesson make_lesson = [&](const Setting& setting, uint64_t seed) {
     if (setting.task == Task::tagger) return make_tagging(setting, seed);
-    auto trace = setting.trace == zipf_trace ? make_zipf_trace(setting) : make_file_trace(files.at(setting.trace), setting);
+    auto trace =
+        setting.trace == zipf_trace ? make_zipf_trace(setting) : make_file_trace(files.at(setting.trace), setting);
     return make_regression(setting, std::move(trace), seed);
   };
   const std::vector<std::string> labels = labels_of(settings);

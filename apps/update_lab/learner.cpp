@@ -48,8 +48,7 @@ class Regression final : public Lesson {
     Generator generator = stream(seed_, noise_stream);
     generator.set_state(generator.seed(), static_cast<uint64_t>(step));
     const auto count = static_cast<int64_t>(now_->lookups.size());
-    now_->output =
-        eg::embedding(now_->input, targets_) + eg::randn({count, setting_.dim}, {}, generator) * noise;
+    now_->output = eg::embedding(now_->input, targets_) + eg::randn({count, setting_.dim}, {}, generator) * noise;
   }
   [[nodiscard]] const std::vector<int64_t>& lookups() const override { return now_->lookups; }
   [[nodiscard]] int64_t kept() const override { return static_cast<int64_t>(kept_.size()); }
@@ -179,8 +178,8 @@ class Tagging::Network final : public Learner {
     double loss = 0;
     double words = 0;
     double correct = 0;
-    for (const eg::text::Batch& batch :
-         eg::text::batches(sample().dev, sample().words, sample().tags, {.shuffle = false, .ignore_unknown_tags = true})) {
+    for (const eg::text::Batch& batch : eg::text::batches(sample().dev, sample().words, sample().tags,
+                                                          {.shuffle = false, .ignore_unknown_tags = true})) {
       const eg::nn::PackedSequence scores = network_.forward(batch.words);
       const auto count = static_cast<double>(batch.word_count);
       loss += eg::nn::cross_entropy(scores, batch.tags).item() * count;
@@ -218,14 +217,14 @@ int64_t tagger_rows() { return sample().words.size(); }
 
 std::string objective_of(Task task) {
   if (task == Task::tagger) {
-    return "The network of embergrad-tagger (embedding, bidirectional LSTM of 64, linear layer) learns the part-of-speech "
-           "tags of its embedded corpus. A step minimises the mean cross entropy of the tags of its sentences' words. "
-           "The loss shown is the cross entropy on the embedded development part.";
+    return "The network of embergrad-tagger (embedding, bidirectional LSTM of 64, linear layer) learns the "
+           "part-of-speech tags of its embedded corpus. A step minimises the mean cross entropy of the tags of its "
+           "sentences' words. The loss shown is the cross entropy on the embedded development part.";
   }
-  return "A table w learns a target vector for each row. A step minimises the sum over its lookups r of |w_r - (t_r + e)|^2; "
-         "t_r, drawn once, and the start of w_r are of N(0, 1), the noise e, new in each lookup, is of N(0, 0.5^2). The "
-         "loss shown is the mean of (w - t)^2 over the columns of a row, without noise, each row weighted by its share of "
-         "the trace's lookups.";
+  return "A table w learns a target vector for each row. A step minimises the sum over its lookups r of |w_r - (t_r + "
+         "e)|^2; t_r, drawn once, and the start of w_r are of N(0, 1), the noise e, new in each lookup, is of N(0, "
+         "0.5^2). The loss shown is the mean of (w - t)^2 over the columns of a row, without noise, each row "
+         "weighted by its share of the trace's lookups.";
 }
 
 }  // namespace lab

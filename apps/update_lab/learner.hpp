@@ -61,7 +61,8 @@ class Lesson {
   Lesson() = default;
 };
 
-/// Regression: minimise the sum over a step's lookups r of |w_r - (t_r + e)|², t a fixed target for each row and e noise.
+/// Regression: minimise the sum over a step's lookups r of |w_r - (t_r + e)|², t a fixed target for each row and e
+/// noise.
 [[nodiscard]] std::unique_ptr<Lesson> make_regression(const Setting& setting, std::shared_ptr<const Trace> trace,
                                                       uint64_t seed);
 

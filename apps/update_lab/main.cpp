@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <common/command_line.hpp>
 #include <cstddef>
@@ -32,7 +33,8 @@ CLI::Validator seeds(std::vector<uint64_t>& all) {
         const uint64_t from = std::stoull(first);
         const uint64_t to = std::stoull(last);
         if (to < from || to - from >= most) {
-          return fmt::format("{} is no range from a smaller to a larger number, of {} at most", common::shown(text), most);
+          return fmt::format("{} is no range from a smaller to a larger number, of {} at most", common::shown(text),
+                             most);
         }
         for (uint64_t i = 0; i <= to - from; ++i) all.push_back(from + i);
         return {};
@@ -44,7 +46,12 @@ CLI::Validator seeds(std::vector<uint64_t>& all) {
 template <class T>
 CLI::Option* add_several(CLI::App& app, const char* name, std::vector<T>& values, const std::string& description,
                          const CLI::Validator& check, const char* type, const char* group) {
-  return app.add_option(name, values, description)->transform(check)->type_name(type)->group(group)->expected(1)->take_all();
+  return app.add_option(name, values, description)
+      ->transform(check)
+      ->type_name(type)
+      ->group(group)
+      ->expected(1)
+      ->take_all();
 }
 
 std::vector<std::string> optimizer_names() {
@@ -70,19 +77,20 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
       "  embergrad-lab --task tagger --schedule onecycle --out tagger\n"
       "  embergrad-lab report rows");
   const char* group = "What is trained";
-  c.add_option("--task", o.task,
-               "regression of row targets, or tagger: the network of embergrad-tagger on its embedded corpus (regression)")
+  c.add_option(
+       "--task", o.task,
+       "regression of row targets, or tagger: the network of embergrad-tagger on its embedded corpus (regression)")
       ->transform(common::one_of<Task>({{"regression", Task::regression}, {"tagger", Task::tagger}}))
       ->type_name("NAME")
       ->group(group);
-  CLI::Option* trace =
-      add_several(c, "--trace", o.traces,
-                  "Which rows steps look up: zipf, or a file with a line of row numbers for each bag or sentence (zipf)",
-                  CLI::Validator([](std::string&) { return std::string(); }, ""), "FILE", group);
-  CLI::Option* rows = add_several(c, "--rows", o.rows,
-                                  fmt::format("Rows of the table ({}; of a trace file: as many as it needs)",
-                                              LabOptions::usual_rows),
-                                  whole<1, 1'000'000'000>(), "N", group);
+  CLI::Option* trace = add_several(
+      c, "--trace", o.traces,
+      "Which rows steps look up: zipf, or a file with a line of row numbers for each bag or sentence (zipf)",
+      CLI::Validator([](std::string&) { return std::string(); }, ""), "FILE", group);
+  CLI::Option* rows =
+      add_several(c, "--rows", o.rows,
+                  fmt::format("Rows of the table ({}; of a trace file: as many as it needs)", LabOptions::usual_rows),
+                  whole<1, 1'000'000'000>(), "N", group);
   add_several(c, "--dim", o.dim,
               fmt::format("Width of a row ({}; tagger: {})", LabOptions::usual_dim, LabOptions::tagger_dim),
               whole<1, 65536>(), "N", group);
@@ -91,15 +99,15 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
       fmt::format("In a step: lookups of the Zipf trace ({}), lines of a trace file ({}), sentences of the tagger ({})",
                   LabOptions::usual_lookups, LabOptions::usual_lines, LabOptions::tagger_sentences),
       whole<1, 100'000'000>(), "N", group);
-  CLI::Option* touched = add_several(
-      c, "--touched", o.touched,
-      "Instead of --batch: share of the rows that a step looks up, once each, drawn by the Zipf law", share_above_0(),
-      "X", group);
+  CLI::Option* touched =
+      add_several(c, "--touched", o.touched,
+                  "Instead of --batch: share of the rows that a step looks up, once each, drawn by the Zipf law",
+                  share_above_0(), "X", group);
   add_several(c, "--steps", o.steps,
               fmt::format("Steps of a run ({}; tagger: {})", LabOptions::usual_steps, LabOptions::tagger_steps),
               whole<1, 1'000'000'000>(), "N", group);
-  c.add_option_function<std::vector<std::string>>("--seeds", [](const auto&) {},
-                                                  "Seeds of data and weights, such as 1..5 (1..3)")
+  c.add_option_function<std::vector<std::string>>(
+       "--seeds", [](const auto&) {}, "Seeds of data and weights, such as 1..5 (1..3)")
       ->check(seeds(o.seeds))
       ->type_name("A..B")
       ->group(group)
@@ -109,10 +117,10 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
   group = "How";
   add_several(c, "--optimizer", o.optimizers, fmt::format("{} (sgd and adamw)", fmt::join(optimizer_names(), ", ")),
               CLI::IsMember(optimizer_names()), "NAME", group);
-  add_several(c, "--updates", o.updates, "exact, touched_only or dense; the other modes are measured against dense (all)",
-              common::one_of<Updates>({{"exact", Updates::exact},
-                                       {"touched_only", Updates::touched_only},
-                                       {"dense", Updates::dense}}),
+  add_several(c, "--updates", o.updates,
+              "exact, touched_only or dense; the other modes are measured against dense (all)",
+              common::one_of<Updates>(
+                  {{"exact", Updates::exact}, {"touched_only", Updates::touched_only}, {"dense", Updates::dense}}),
               "NAME", group);
   add_several(c, "--lr", o.lr, "Learning rate (by optimizer and task)", common::positive(), "X", group);
   add_several(c, "--momentum", o.momentum, "Momentum, of optimizers that have it (0.9)", common::not_negative(), "X",
@@ -137,12 +145,7 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
   c.add_flag("--quiet", o.quiet, "Only say where the report is")->group(group);
 
   c.callback([&c, &o, &status, trace, rows, batch, touched] {
-    if (!c.get_subcommands().empty()) {
-      for (const CLI::Option* option : c.get_options()) {
-        if (*option) refuse(option->get_name(), "does not go with report");
-      }
-      return;
-    }
+    if (!c.get_subcommands().empty()) return;
     if (o.task == Task::tagger) {
       if (*trace) refuse("--trace", "goes with --task regression; the tagger's trace is its corpus");
       if (*rows) refuse("--rows", "goes with --task regression; the tagger has a row for each form of its corpus");
@@ -151,7 +154,8 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
     if (*batch && *touched) refuse("--touched", "not together with --batch");
     for (const std::string& each : o.traces) {
       if (each.empty()) refuse("--trace", "the name of the file is empty");
-      if (each != lab::zipf_trace && *touched) refuse("--touched", "goes with the Zipf trace; a file has its own lines");
+      if (each != lab::zipf_trace && *touched)
+        refuse("--touched", "goes with the Zipf trace; a file has its own lines");
     }
     status = lab::run_lab(o);
   });
@@ -161,7 +165,12 @@ void add_report(CLI::App& app, lab::ReportOptions& o, int& status) {
   CLI::App& c = *app.add_subcommand("report", "Draw plots and report of a folder anew, without training");
   c.add_option("dir", o.folder, "Folder with results.csv and manifest.json")->required()->type_name("DIR");
   c.add_flag("--quiet", o.quiet, "Only say where the report is");
-  c.callback([&o, &status] { status = lab::report(o); });
+  c.callback([&app, &o, &status] {
+    for (const CLI::Option* option : app.get_options()) {
+      if (*option) refuse(option->get_name(), "does not go with report");
+    }
+    status = lab::report(o);
+  });
 }
 
 }  // namespace

@@ -15,9 +15,9 @@ namespace {
 
 namespace text = embergrad::text;
 
-constexpr std::array columns = {"task",   "trace",    "optimizer", "updates", "lr",    "momentum", "weight_decay",
-                                                 "beta2",  "schedule", "rows",      "dim",     "batch", "touched",  "steps",
-                                                 "seed",   "step",     "quantity",  "bin",     "unit",  "value"};
+constexpr std::array columns = {"task",  "trace",    "optimizer", "updates", "lr",    "momentum", "weight_decay",
+                                "beta2", "schedule", "rows",      "dim",     "batch", "touched",  "steps",
+                                "seed",  "step",     "quantity",  "bin",     "unit",  "value"};
 
 /// A field of CSV, in quotes where it has to be.
 std::string field(const std::string& text) {

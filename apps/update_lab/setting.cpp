@@ -31,15 +31,14 @@ std::vector<std::string> labels_of(const std::vector<Setting>& settings) {
     const char* name;
     std::vector<std::string> values;
   };
-  std::vector<Part> parts = {{"", {}},      {"lr ", {}},       {"momentum ", {}}, {"decay ", {}},
+  std::vector<Part> parts = {{"", {}},       {"lr ", {}},       {"momentum ", {}}, {"decay ", {}},
                              {"beta2 ", {}}, {"schedule ", {}}, {"trace ", {}},    {"rows ", {}},
                              {"dim ", {}},   {"batch ", {}},    {"touched ", {}},  {"steps ", {}}};
   for (const Setting& s : settings) {
     std::size_t i = 0;
-    for (std::string value :
-         {s.optimizer, text(s.lr), text(s.momentum), text(s.weight_decay), text(s.beta2),
-          std::string(name_of(s.schedule)), s.trace, std::to_string(s.rows), std::to_string(s.dim),
-          s.touched ? "" : std::to_string(s.batch), text(s.touched), std::to_string(s.steps)}) {
+    for (std::string value : {s.optimizer, text(s.lr), text(s.momentum), text(s.weight_decay), text(s.beta2),
+                              std::string(name_of(s.schedule)), s.trace, std::to_string(s.rows), std::to_string(s.dim),
+                              s.touched ? "" : std::to_string(s.batch), text(s.touched), std::to_string(s.steps)}) {
       parts[i++].values.push_back(std::move(value));
     }
   }
@@ -63,7 +62,6 @@ std::vector<std::string> labels_of(const std::vector<Setting>& settings) {
 
 namespace {
 
-double none(const Setting& /*setting*/) { return 0; }
 double one(const Setting& /*setting*/) { return 1; }
 double two(const Setting& /*setting*/) { return 2; }
 double momentum(const Setting& setting) { return setting.momentum.value_or(0) == 0 ? 0 : 1; }
@@ -77,25 +75,52 @@ const std::vector<OptimizerKind>& optimizer_kinds() {
   // A new optimizer, one of the user's own too, is a row here: name; usual lr of the two tasks, momentum, weight decay
   // and beta2; whether touched_only is all it can; state; how it is made.
   static const std::vector<OptimizerKind> all = {
-      {"sgd", 0.01, 0.5, 0.9, 1e-4, {}, false, momentum,
+      {"sgd",
+       0.01,
+       0.5,
+       0.9,
+       1e-4,
+       {},
+       false,
+       momentum,
        [](const Parameters& p, const Setting& s) -> Made {
          return std::make_unique<optim::SGD>(
              p, optim::SGDOptions{.lr = s.lr, .momentum = *s.momentum, .weight_decay = *s.weight_decay});
        }},
-      {"adam", 1e-2, 1e-2, {}, 0.0, 0.999, false, two,
+      {"adam",
+       1e-2,
+       1e-2,
+       {},
+       0.0,
+       0.999,
+       false,
+       two,
        [](const Parameters& p, const Setting& s) -> Made {
          return std::make_unique<optim::Adam>(
              p, optim::AdamOptions{.lr = s.lr, .betas = {.beta2 = *s.beta2}, .weight_decay = *s.weight_decay});
        }},
-      {"adamw", 1e-2, 1e-2, {}, 0.01, 0.999, false, two,
+      {"adamw",
+       1e-2,
+       1e-2,
+       {},
+       0.01,
+       0.999,
+       false,
+       two,
        [](const Parameters& p, const Setting& s) -> Made {
          return std::make_unique<optim::AdamW>(
              p, optim::AdamWOptions{.lr = s.lr, .betas = {.beta2 = *s.beta2}, .weight_decay = *s.weight_decay});
        }},
-      {"adagrad", 0.1, 0.1, {}, 0.0, {}, false, one,
+      {"adagrad",
+       0.1,
+       0.1,
+       {},
+       0.0,
+       {},
+       false,
+       one,
        [](const Parameters& p, const Setting& s) -> Made {
-         return std::make_unique<optim::Adagrad>(
-             p, optim::AdagradOptions{.lr = s.lr, .weight_decay = *s.weight_decay});
+         return std::make_unique<optim::Adagrad>(p, optim::AdagradOptions{.lr = s.lr, .weight_decay = *s.weight_decay});
        }},
   };
   return all;

@@ -60,13 +60,13 @@ struct Setting {
 
 /// A row of the table of optimizers.
 struct OptimizerKind {
-  const char* name;               ///< of the command line
-  double lr;                      ///< usual, in regression
-  double tagger_lr;               ///< usual, for the tagger
-  std::optional<double> momentum;      ///< usual; absent: has none
-  std::optional<double> weight_decay;  ///< usual; absent: has none
-  std::optional<double> beta2;         ///< usual; absent: has none
-  bool touched_only;              ///< knows no other mode
+  const char* name;                         ///< of the command line
+  double lr;                                ///< usual, in regression
+  double tagger_lr;                         ///< usual, for the tagger
+  std::optional<double> momentum;           ///< usual; absent: has none
+  std::optional<double> weight_decay;       ///< usual; absent: has none
+  std::optional<double> beta2;              ///< usual; absent: has none
+  bool touched_only;                        ///< knows no other mode
   double (*state)(const Setting& setting);  ///< numbers that it keeps for each number of the table
   std::unique_ptr<embergrad::optim::Optimizer> (*make)(const std::vector<embergrad::Tensor>& parameters,
                                                        const Setting& setting);

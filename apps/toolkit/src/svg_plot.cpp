@@ -23,6 +23,7 @@ constexpr double title_size = 15;
 constexpr double axis_size = 13;
 constexpr double text_size = 12;
 constexpr double line_height = 18;
+constexpr double bin_line = 15;
 constexpr double legend_sample = 28;
 
 constexpr std::array<const char*, palette_size> palette = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
@@ -293,7 +294,7 @@ class Picture {
     lay_out_head();
     left_ = 12 + (plot.y.title.empty() ? 0 : line_height + 4) + widest_tick() + 10;
     right_ = plot.width - 22;
-    bottom_ = plot.height - 32 - (plot.x.title.empty() ? 0 : line_height + 2);
+    bottom_ = plot.height - 32 - (plot.x.title.empty() ? 0 : line_height + 2) - (most_lines() - 1) * bin_line;
   }
 
   std::string draw() {
@@ -351,6 +352,13 @@ class Picture {
     }
     x_ = ruler_of(plot_.x, x, std::max(2, plot_.width / 95));
     y_ = ruler_of(plot_.y, y, std::max(2, plot_.height / 62));
+  }
+
+  /// Lines of the bins' names.
+  [[nodiscard]] double most_lines() const {
+    std::ptrdiff_t most = 0;
+    for (const std::string& bin : plot_.x.bins) most = std::max(most, std::count(bin.begin(), bin.end(), '\n'));
+    return static_cast<double>(most + 1);
   }
 
   [[nodiscard]] double widest_tick() const {
@@ -421,10 +429,23 @@ class Picture {
     for (const Tick& tick : x_.ticks) {
       const double at = across(tick.value);
       line("eg-line", "#555555", at, bottom_, at, bottom_ + 5);
-      const double half = tick.label.width(text_size) / 2;
+      Label label = tick.label;
+      std::vector<std::string> lines;
+      double half = 0;
+      for (std::size_t from = 0; from <= label.text.size();) {
+        const std::size_t end = std::min(label.text.find('\n', from), label.text.size());
+        lines.push_back(label.text.substr(from, end - from));
+        half = std::max(half, Label{lines.back(), label.exponent}.width(text_size) / 2);
+        from = end + 1;
+      }
       if (at - half < free_from) continue;
       free_from = at + half + 4;
-      text(at, bottom_ + 19, "middle", text_size, tick.label);
+      double y = bottom_ + 19;
+      for (const std::string& each : lines) {
+        label.text = each;
+        text(at, y, "middle", text_size, label);
+        y += bin_line;
+      }
     }
     for (const Tick& tick : y_.ticks) {
       line("eg-line", "#555555", left_ - 5, down(tick.value), left_, down(tick.value));

@@ -22,7 +22,7 @@ struct Axis {
   std::optional<double> min = {};  ///< where the axis begins at the latest; by itself, at the least value
   std::optional<double> max = {};  ///< where it ends at the earliest
   /// Names of the places 0, 1, 2, … instead of numbers, for an axis of bins. The axis is linear then and shows them
-  /// all.
+  /// all. On the x axis a name may have several lines. A name for which there is no room is left out.
   std::vector<std::string> bins = {};
 };
 
