@@ -26,7 +26,7 @@ struct LabOptions {
   static constexpr int64_t tagger_steps = 300;
 
   Task task = Task::regression;
-  std::vector<std::string> optimizers = {};
+  std::vector<std::string> optimizers = {"sgd", "adamw"};
   std::vector<Updates> updates = {};
   std::vector<double> lr = {};
   std::vector<double> momentum = {};
@@ -40,7 +40,7 @@ struct LabOptions {
   std::vector<int64_t> batch = {};
   std::vector<int64_t> steps = {};
   std::vector<uint64_t> seeds = {};
-  bool sweep = true;
+  bool no_sweep = false;
   int threads = 1;
   std::string out = "update-lab";
   bool force = false;

@@ -409,13 +409,19 @@ std::string advice_for(const Study& study, const std::vector<Sweep>& sweeps) {
                                  with_commas(static_cast<double>(study.setting.rows)), study.setting.dim,
                                  percent(rows->mean / static_cast<double>(study.setting.rows)));
   if (exact && dense) {
-    const bool lazy = exact->mean < dense->mean;
-    text +=
-        fmt::format("use {}. A step takes {}, with {} {} ({:.3g} times as long)", lazy ? "exact" : "dense",
-                    ms(lazy ? exact->mean : dense->mean), lazy ? "dense" : "exact",
-                    ms(lazy ? dense->mean : exact->mean), lazy ? dense->mean / exact->mean : exact->mean / dense->mean);
+    const double ratio = exact->mean / dense->mean;
+    constexpr double tie = 1.05;
+    if (ratio < 1 / tie) {
+      text += fmt::format("use exact. A step takes {}, with dense {} ({:.3g} times as long)", ms(exact->mean),
+                          ms(dense->mean), 1 / ratio);
+    } else if (ratio > tie) {
+      text += fmt::format("use dense. A step takes {}, with exact {} ({:.3g} times as long)", ms(dense->mean),
+                          ms(exact->mean), ratio);
+    } else {
+      text += fmt::format("use exact, the default: a step takes {}, about as with dense", ms(exact->mean));
+    }
     if (const auto distance = study.last(distance_mean, Updates::exact)) {
-      text += fmt::format(", and the tables of the two end {:.1e} apart", distance->mean);
+      text += fmt::format("; the tables of the two end {:.1e} RMS apart", distance->mean);
     }
     text += ".";
   } else {
@@ -444,11 +450,12 @@ std::string advice_for(const Study& study, const std::vector<Sweep>& sweeps) {
 
 const std::vector<report::HtmlColumn>& summary_columns() {
   static const std::vector<report::HtmlColumn> columns = {
-      {"setting"},           {"updates"},      {"loss", true},           {"distance, mean", true}, {"largest", true},
-      {"ms per step", true}, {"speed", true},  {"bytes per step", true}, {"rows touched", true},   {"written", true},
-      {"state", true},       {"history", true}};
+      {"setting"},       {"updates"},     {"loss", true},       {"distance", true},     {"largest", true},
+      {"ms/step", true}, {"speed", true}, {"bytes/step", true}, {"rows written", true}, {"history", true},
+      {"touched", true}, {"state", true}};
   return columns;
 }
+constexpr std::size_t terminal_columns = 10;  // as many as fit
 
 /// One line for each setting and mode.
 std::vector<std::vector<std::string>> summary_rows(const std::vector<Study>& studies) {
@@ -469,9 +476,9 @@ std::vector<std::vector<std::string>> summary_rows(const std::vector<Study>& stu
       rows.push_back({study.label, name_of(mode), text_of(study.last(loss, mode), many), last_of(distance_mean),
                       last_of(distance_max), time ? fmt::format("{:.3g}", 1e3 * time->mean) : "-",
                       time && dense ? fmt::format("{:.3g}x", dense->mean / time->mean) : "-",
-                      mean_of(step_bytes, bytes_text), mean_of(rows_touched, with_commas),
-                      mean_of(rows_written, with_commas), mean_of(state_bytes, bytes_text),
-                      mean_of(history_bytes, bytes_text)});
+                      mean_of(step_bytes, bytes_text), mean_of(rows_written, with_commas),
+                      mean_of(history_bytes, bytes_text), mean_of(rows_touched, with_commas),
+                      mean_of(state_bytes, bytes_text)});
     }
   }
   return rows;
@@ -486,14 +493,14 @@ std::string terminal_table(const std::vector<Study>& studies) {
   const auto& columns = summary_columns();
   const auto rows = summary_rows(studies);
   std::vector<int> widths;
-  for (std::size_t c = 0; c < columns.size(); ++c) {
+  for (std::size_t c = 0; c < terminal_columns; ++c) {
     widths.push_back(characters(columns[c].title));
     for (const auto& row : rows) widths[c] = std::max(widths[c], characters(row[c]));
   }
   std::string table;
   const auto add = [&](const std::function<std::string(std::size_t)>& cell) {
     std::string line;
-    for (std::size_t c = 0; c < columns.size(); ++c) {
+    for (std::size_t c = 0; c < terminal_columns; ++c) {
       const std::string text = cell(c);
       const std::string fill(static_cast<std::size_t>(widths[c] - characters(text)), ' ');
       line += (c == 0 ? "" : "  ") + (columns[c].number ? fill + text : text + fill);

@@ -219,12 +219,15 @@ void write_health(Writer& write, const Run& run, const Tensor& table, const Acce
     double square = 0;
     for (int64_t i = 0; i < dim; ++i, ++w) square += static_cast<double>(*w) * static_cast<double>(*w);
     const double norm = std::sqrt(square);
-    not_finite += std::isfinite(norm) ? 0 : 1;
-    norms.push_back(norm);
+    const bool is_dead = access.lookups[row] == 0;
     gaps.push_back(access.gap(row));
-    if (access.lookups[row] > 0) continue;
-    ++dead;
-    dead_norms.push_back(norm);
+    dead += is_dead ? 1 : 0;
+    if (!std::isfinite(norm)) {
+      ++not_finite;
+      continue;
+    }
+    norms.push_back(norm);
+    if (is_dead) dead_norms.push_back(norm);
   }
   const auto rows = static_cast<double>(access.lookups.size());
   const double zero = static_cast<double>(std::count(norms.begin(), norms.end(), 0.0));

@@ -53,21 +53,6 @@ std::vector<std::optional<double>> values_of(const std::vector<double>& given, c
   return {given.begin(), given.end()};
 }
 
-/// ValueError for an option that no chosen optimizer has.
-void check_options(const LabOptions& options, const std::vector<std::string>& optimizers) {
-  const auto check = [&](const char* name, bool given, auto has) {
-    if (!given || std::any_of(optimizers.begin(), optimizers.end(), [&](const auto& o) { return has(kind_of(o)); })) {
-      return;
-    }
-    throw eg::ValueError(fmt::format("{}: {} {} no such option", name, fmt::join(optimizers, ", "),
-                                     optimizers.size() == 1 ? "has" : "have"));
-  };
-  check("--momentum", !options.momentum.empty(), [](const OptimizerKind& kind) { return kind.momentum.has_value(); });
-  check("--weight-decay", !options.weight_decay.empty(),
-        [](const OptimizerKind& kind) { return kind.weight_decay.has_value(); });
-  check("--beta2", !options.beta2.empty(), [](const OptimizerKind& kind) { return kind.beta2.has_value(); });
-}
-
 using TraceFiles = std::map<std::string, std::shared_ptr<const TraceFile>>;
 
 /// Rows of the table for one trace.
@@ -146,7 +131,10 @@ std::vector<std::string> check_settings(const std::vector<Setting>& settings, co
       eg::Tensor parameter = eg::zeros({1, 1});
       std::ostringstream summary;
       summary << *make_optimizer({parameter.set_requires_grad()}, setting, mode);
-      summaries.push_back(summary.str());
+      // Without what it says of this parameter.
+      const std::string text = summary.str();
+      summaries.push_back(
+          fmt::format("{}: {}", setting.optimizer, text.substr(std::min(text.find("lr="), text.size()))));
     }
   }
   return distinct(summaries);
@@ -234,10 +222,25 @@ Drawing write_all(const std::string& folder, const std::vector<Record>& records,
   return drawing;
 }
 
+/// The text in lines that fit a terminal.
+std::string wrapped(const std::string& text) {
+  constexpr std::size_t width = 100;
+  std::istringstream words(text);
+  std::string all;
+  std::size_t column = 0;
+  for (std::string word; words >> word;) {
+    const bool fits = column == 0 || column + 1 + word.size() <= width;
+    if (column > 0) all += fits ? " " : "\n  ";
+    column = column == 0 ? word.size() : (fits ? column + 1 : 2) + word.size();
+    all += word;
+  }
+  return all;
+}
+
 void tell(const Drawing& drawing, const std::string& folder, bool quiet) {
   if (!quiet) {
     fmt::print("{}\n", drawing.table);
-    for (const std::string& line : drawing.advice) fmt::print("{}\n", shown(line));
+    for (const std::string& line : drawing.advice) fmt::print("{}\n", wrapped(shown(line)));
   }
   fmt::print("report in {}\n", shown(in(folder, report_file)));
 }
@@ -256,13 +259,11 @@ int64_t touched_by(Lesson& lesson) {
 }  // namespace
 
 int run_lab(const LabOptions& options) {
-  const auto optimizers =
-      options.optimizers.empty() ? std::vector<std::string>{"sgd", "adamw"} : distinct(options.optimizers);
+  const std::vector<std::string> optimizers = distinct(options.optimizers);
   const auto updates = options.updates.empty()
                            ? std::vector<Updates>{Updates::dense, Updates::exact, Updates::touched_only}
                            : distinct(options.updates);
   const auto seeds = options.seeds.empty() ? std::vector<uint64_t>{1, 2, 3} : distinct(options.seeds);
-  check_options(options, optimizers);
   TraceFiles files;
   for (const std::string& trace : options.traces) {
     if (trace != zipf_trace) files[trace] = std::make_shared<const TraceFile>(trace);
@@ -284,7 +285,7 @@ int run_lab(const LabOptions& options) {
   if (!options.quiet) {
     fmt::print("{}, {}, {}\n{}\n\n", count(static_cast<int64_t>(settings.size()), "setting"),
                count(static_cast<int64_t>(seeds.size()), "seed"), count(options.threads, "thread"),
-               objective_of(options.task));
+               wrapped(objective_of(options.task)));
   }
   std::vector<Record> records;
   common::note_interrupts();
@@ -310,7 +311,7 @@ int run_lab(const LabOptions& options) {
     }
     const bool is_first = std::none_of(settings.begin(), settings.begin() + static_cast<std::ptrdiff_t>(i),
                                        [&](const Setting& s) { return s.optimizer == setting.optimizer; });
-    if (options.sweep && is_first && common::interrupted() == 0) {
+    if (!options.no_sweep && is_first && common::interrupted() == 0) {
       if (!options.quiet) fmt::print("{}: sweeps over rows and touched share\n", setting.optimizer);
       std::fflush(stdout);
       sweep(setting, modes, touched_by(*make_lesson(setting, seeds.front())), seeds.front(), make_lesson, records);

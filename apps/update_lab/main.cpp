@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <common/command_line.hpp>
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,6 +66,14 @@ CLI::Validator share_above_0() {
   return common::number<double>("a number above 0 and at most 1", [](double value) { return value > 0 && value <= 1; });
 }
 
+/// Refuses an option that no chosen optimizer has.
+void check_has(const CLI::Option* option, const LabOptions& o, std::optional<double> lab::OptimizerKind::*usual) {
+  const auto has = [&](const std::string& name) { return (lab::kind_of(name).*usual).has_value(); };
+  if (*option && std::none_of(o.optimizers.begin(), o.optimizers.end(), has)) {
+    refuse(option->get_name(), fmt::format("{}: no such option", fmt::join(o.optimizers, ", ")));
+  }
+}
+
 void add_lab(CLI::App& c, LabOptions& o, int& status) {
   c.footer(
       "\nDefaults stand in brackets. Options that are given several times make a grid: all\n"
@@ -116,18 +126,20 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
 
   group = "How";
   add_several(c, "--optimizer", o.optimizers, fmt::format("{} (sgd and adamw)", fmt::join(optimizer_names(), ", ")),
-              CLI::IsMember(optimizer_names()), "NAME", group);
+              CLI::IsMember(optimizer_names()).description(""), "NAME", group);
   add_several(c, "--updates", o.updates,
               "exact, touched_only or dense; the other modes are measured against dense (all)",
               common::one_of<Updates>(
                   {{"exact", Updates::exact}, {"touched_only", Updates::touched_only}, {"dense", Updates::dense}}),
               "NAME", group);
   add_several(c, "--lr", o.lr, "Learning rate (by optimizer and task)", common::positive(), "X", group);
-  add_several(c, "--momentum", o.momentum, "Momentum, of optimizers that have it (0.9)", common::not_negative(), "X",
-              group);
-  add_several(c, "--weight-decay", o.weight_decay, "Weight decay (by optimizer)", common::not_negative(), "X", group);
-  add_several(c, "--beta2", o.beta2, "Decay of the second moment, of optimizers that have it (0.999)", common::share(),
-              "X", group);
+  CLI::Option* momentum = add_several(c, "--momentum", o.momentum, "Momentum, of optimizers that have it (0.9)",
+                                      common::not_negative(), "X", group);
+  CLI::Option* decay = add_several(c, "--weight-decay", o.weight_decay, "Weight decay (by optimizer)",
+                                   common::not_negative(), "X", group);
+  CLI::Option* beta2 =
+      add_several(c, "--beta2", o.beta2, "Decay of the second moment, of optimizers that have it (0.999)",
+                  common::share(), "X", group);
   add_several(c, "--schedule", o.schedules,
               "Learning rate over the steps: constant, linear or cosine (down to 0), or onecycle (constant)",
               common::one_of<Schedule>({{"constant", Schedule::constant},
@@ -135,7 +147,8 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
                                         {"cosine", Schedule::cosine},
                                         {"onecycle", Schedule::onecycle}}),
               "NAME", group);
-  c.add_flag("!--no-sweep", o.sweep, "Leave out the sweeps over rows and touched share that find the break-even point")
+  c.add_flag("--no-sweep", o.no_sweep,
+             "Leave out the sweeps over rows and touched share that find the break-even point")
       ->group(group);
   common::add_threads(c, o.threads, group);
 
@@ -144,7 +157,7 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
   c.add_flag("--force", o.force, "Replace what another experiment left there")->group(group);
   c.add_flag("--quiet", o.quiet, "Only say where the report is")->group(group);
 
-  c.callback([&c, &o, &status, trace, rows, batch, touched] {
+  c.callback([&c, &o, &status, trace, rows, batch, touched, momentum, decay, beta2] {
     if (!c.get_subcommands().empty()) return;
     if (o.task == Task::tagger) {
       if (*trace) refuse("--trace", "goes with --task regression; the tagger's trace is its corpus");
@@ -157,6 +170,9 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
       if (each != lab::zipf_trace && *touched)
         refuse("--touched", "goes with the Zipf trace; a file has its own lines");
     }
+    check_has(momentum, o, &lab::OptimizerKind::momentum);
+    check_has(decay, o, &lab::OptimizerKind::weight_decay);
+    check_has(beta2, o, &lab::OptimizerKind::beta2);
     status = lab::run_lab(o);
   });
 }
