@@ -16,7 +16,7 @@ inline constexpr const char* program_name = "embergrad-lab";
 /// The experiment. Of what is given several times the grid is made; what is not given has one value, which may depend
 /// on task and optimizer.
 struct LabOptions {
-  static constexpr int64_t usual_rows = 50'000;
+  static constexpr int64_t usual_rows = 20'000;
   static constexpr int64_t usual_dim = 32;
   static constexpr int64_t usual_lookups = 256;
   static constexpr int64_t usual_lines = 32;
@@ -26,7 +26,7 @@ struct LabOptions {
   static constexpr int64_t tagger_steps = 300;
 
   Task task = Task::regression;
-  std::vector<std::string> optimizers = {"sgd", "adamw"};
+  std::vector<std::string> optimizers = {"sgd", "adam"};
   std::vector<Updates> updates = {};
   std::vector<double> lr = {};
   std::vector<double> momentum = {};

@@ -68,7 +68,8 @@ class Run {
         lesson_(lesson),
         learner_(lesson.learner()),
         optimizer_(make_optimizer(learner_->parameters(), setting, updates)),
-        scheduler_(make_scheduler(*optimizer_, setting)) {}
+        scheduler_(make_scheduler(*optimizer_, setting)),
+        state_(state_of(setting)) {}
 
   /// One step on the data that the lesson has ready.
   void step() {
@@ -90,6 +91,8 @@ class Run {
     return learner_->table().clone();
   }
   [[nodiscard]] Evaluation evaluate() const { return learner_->evaluate(); }
+  /// Numbers kept for each number of the table.
+  [[nodiscard]] double state() const { return state_; }
   [[nodiscard]] int64_t history_bytes() const { return optimizer_->history_bytes(); }
   /// For each row the step it is settled to; empty if no row is ever behind.
   [[nodiscard]] std::vector<int64_t> last_steps() const {
@@ -120,6 +123,7 @@ class Run {
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<eg::optim::Optimizer> optimizer_;
   std::unique_ptr<eg::optim::LRScheduler> scheduler_;
+  double state_;
   std::vector<double> times_;  // of steps since the last measured one
   double losses_ = 0;
   double seconds_ = 0;
@@ -269,7 +273,7 @@ void measure(std::vector<Record>& records, const Setting& setting, uint64_t seed
       const int64_t last = *std::max_element(settled.begin(), settled.end());
       written = static_cast<double>(std::count(settled.begin(), settled.end(), last));
     }
-    const double state = kind_of(setting.optimizer).state(setting);
+    const double state = run.state();
     const auto row_bytes = static_cast<double>(setting.dim) * sizeof(float);
     write(step_time, stretch.step_time, "s");
     write(rows_touched, static_cast<double>(access.touched) / static_cast<double>(access.steps), "rows");

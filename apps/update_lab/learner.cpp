@@ -52,7 +52,7 @@ class Regression final : public Lesson {
   }
   [[nodiscard]] const std::vector<int64_t>& lookups() const override { return now_->lookups; }
   [[nodiscard]] int64_t kept() const override { return static_cast<int64_t>(kept_.size()); }
-  [[nodiscard]] double loss_unit() const override { return static_cast<double>(now_->output.numel()); }
+  [[nodiscard]] double loss_unit() const override { return static_cast<double>(setting_.dim); }
 
  private:
   class Table;
@@ -82,7 +82,8 @@ class Regression::Table final : public Learner {
   [[nodiscard]] std::vector<Tensor> parameters() override { return embedding_.parameters(); }
   [[nodiscard]] const Tensor& table() const override { return embedding_.weight; }
   [[nodiscard]] Tensor loss() override {
-    return eg::mse_loss(embedding_(lesson_.now_->input), lesson_.now_->output, {.reduction = eg::Reduction::sum});
+    const auto dim = static_cast<double>(lesson_.setting_.dim);
+    return eg::mse_loss(embedding_(lesson_.now_->input), lesson_.now_->output) * dim;
   }
   [[nodiscard]] Evaluation evaluate() override {
     const eg::NoGrad guard;
@@ -221,9 +222,9 @@ std::string objective_of(Task task) {
            "part-of-speech tags of its embedded corpus. A step minimises the mean cross entropy of the tags of its "
            "sentences' words. The loss shown is the cross entropy on the embedded development part.";
   }
-  return "A table w learns a target vector for each row. A step minimises the sum over its lookups r of |w_r - (t_r + "
-         "e)|^2; t_r, drawn once, and the start of w_r are of N(0, 1), the noise e, new in each lookup, is of N(0, "
-         "0.5^2). The loss shown is the mean of (w - t)^2 over the columns of a row, without noise, each row "
+  return "A table w learns a target vector for each row. A step minimises the mean over its lookups r of "
+         "|w_r − (t_r + e)|²; t_r, drawn once, and the start of w_r are of N(0, 1), the noise e, new in each lookup, "
+         "is of N(0, 0.5²). The loss shown is the mean of (w − t)² over the columns of a row, without noise, each row "
          "weighted by its share of the trace's lookups.";
 }
 

@@ -54,15 +54,16 @@ class Lesson {
   [[nodiscard]] virtual const std::vector<int64_t>& lookups() const = 0;
   /// So many steps in a row are kept ready: going back to one of them costs nothing.
   [[nodiscard]] virtual int64_t kept() const = 0;
-  /// By what a loss on the tape is divided so that losses of different batches compare.
+  /// By what a loss on the tape is divided to compare with that of an evaluation.
   [[nodiscard]] virtual double loss_unit() const = 0;
 
  protected:
   Lesson() = default;
 };
 
-/// Regression: minimise the sum over a step's lookups r of |w_r - (t_r + e)|², t a fixed target for each row and e
-/// noise.
+/// Regression: minimise the mean over a step's lookups r of |w_r − (t_r + e)|², t a fixed target for each row and e
+/// noise. (With a sum, gradients that are small by chance would be lost in float32's rounding long before Adam's eps is
+/// felt, and Adam would blow up the difference.)
 [[nodiscard]] std::unique_ptr<Lesson> make_regression(const Setting& setting, std::shared_ptr<const Trace> trace,
                                                       uint64_t seed);
 

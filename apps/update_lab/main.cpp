@@ -125,7 +125,7 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
       ->take_all();
 
   group = "How";
-  add_several(c, "--optimizer", o.optimizers, fmt::format("{} (sgd and adamw)", fmt::join(optimizer_names(), ", ")),
+  add_several(c, "--optimizer", o.optimizers, fmt::format("{} (sgd and adam)", fmt::join(optimizer_names(), ", ")),
               CLI::IsMember(optimizer_names()).description(""), "NAME", group);
   add_several(c, "--updates", o.updates,
               "exact, touched_only or dense; the other modes are measured against dense (all)",

@@ -62,67 +62,36 @@ std::vector<std::string> labels_of(const std::vector<Setting>& settings) {
 
 namespace {
 
-double one(const Setting& /*setting*/) { return 1; }
-double two(const Setting& /*setting*/) { return 2; }
-double momentum(const Setting& setting) { return setting.momentum.value_or(0) == 0 ? 0 : 1; }
-
 using Made = std::unique_ptr<optim::Optimizer>;
 using Parameters = std::vector<Tensor>;
+
+Made sgd(const Parameters& p, const Setting& s) {
+  return std::make_unique<optim::SGD>(
+      p, optim::SGDOptions{.lr = s.lr, .momentum = *s.momentum, .weight_decay = *s.weight_decay});
+}
+Made adam(const Parameters& p, const Setting& s) {
+  return std::make_unique<optim::Adam>(
+      p, optim::AdamOptions{.lr = s.lr, .betas = {.beta2 = *s.beta2}, .weight_decay = *s.weight_decay});
+}
+Made adamw(const Parameters& p, const Setting& s) {
+  return std::make_unique<optim::AdamW>(
+      p, optim::AdamWOptions{.lr = s.lr, .betas = {.beta2 = *s.beta2}, .weight_decay = *s.weight_decay});
+}
+Made adagrad(const Parameters& p, const Setting& s) {
+  return std::make_unique<optim::Adagrad>(p, optim::AdagradOptions{.lr = s.lr, .weight_decay = *s.weight_decay});
+}
 
 }  // namespace
 
 const std::vector<OptimizerKind>& optimizer_kinds() {
-  // A new optimizer, one of the user's own too, is a row here: name; usual lr of the two tasks, momentum, weight decay
-  // and beta2; whether touched_only is all it can; state; how it is made.
+  // clang-format off: a row a line. A new optimizer, a rule of one's own too, is a row here and how it is made above.
   static const std::vector<OptimizerKind> all = {
-      {"sgd",
-       0.01,
-       0.5,
-       0.9,
-       1e-4,
-       {},
-       false,
-       momentum,
-       [](const Parameters& p, const Setting& s) -> Made {
-         return std::make_unique<optim::SGD>(
-             p, optim::SGDOptions{.lr = s.lr, .momentum = *s.momentum, .weight_decay = *s.weight_decay});
-       }},
-      {"adam",
-       1e-2,
-       1e-2,
-       {},
-       0.0,
-       0.999,
-       false,
-       two,
-       [](const Parameters& p, const Setting& s) -> Made {
-         return std::make_unique<optim::Adam>(
-             p, optim::AdamOptions{.lr = s.lr, .betas = {.beta2 = *s.beta2}, .weight_decay = *s.weight_decay});
-       }},
-      {"adamw",
-       1e-2,
-       1e-2,
-       {},
-       0.01,
-       0.999,
-       false,
-       two,
-       [](const Parameters& p, const Setting& s) -> Made {
-         return std::make_unique<optim::AdamW>(
-             p, optim::AdamWOptions{.lr = s.lr, .betas = {.beta2 = *s.beta2}, .weight_decay = *s.weight_decay});
-       }},
-      {"adagrad",
-       0.1,
-       0.1,
-       {},
-       0.0,
-       {},
-       false,
-       one,
-       [](const Parameters& p, const Setting& s) -> Made {
-         return std::make_unique<optim::Adagrad>(p, optim::AdagradOptions{.lr = s.lr, .weight_decay = *s.weight_decay});
-       }},
+      {.name = "sgd", .lr = 1.0, .tagger_lr = 0.5, .momentum = 0.9, .weight_decay = 1e-5, .make = sgd},
+      {.name = "adam", .lr = 1e-2, .tagger_lr = 1e-2, .weight_decay = 0.0, .beta2 = 0.999, .make = adam},
+      {.name = "adamw", .lr = 1e-2, .tagger_lr = 1e-2, .weight_decay = 1e-2, .beta2 = 0.999, .make = adamw},
+      {.name = "adagrad", .lr = 0.1, .tagger_lr = 0.1, .weight_decay = 0.0, .make = adagrad},
   };
+  // clang-format on
   return all;
 }
 
@@ -136,6 +105,19 @@ std::unique_ptr<optim::Optimizer> make_optimizer(const std::vector<Tensor>& para
   auto optimizer = kind_of(setting.optimizer).make(parameters, setting);
   optimizer->set_updates(0, updates);
   return optimizer;
+}
+
+double state_of(const Setting& setting) {
+  Tensor row = embergrad::zeros({1, setting.dim});
+  row.set_requires_grad();
+  const auto optimizer = make_optimizer({row}, setting, Updates::dense);
+  row.set_grad(embergrad::zeros({1, setting.dim}));
+  optimizer->step();
+  int64_t numbers = 0;
+  for (const auto& [key, tensor] : optimizer->state_dict()) {
+    if (key.starts_with("state.") && !key.ends_with(".step")) numbers += tensor.numel();
+  }
+  return static_cast<double>(numbers) / static_cast<double>(setting.dim);
 }
 
 std::unique_ptr<optim::LRScheduler> make_scheduler(optim::Optimizer& optimizer, const Setting& setting) {

@@ -63,11 +63,10 @@ struct OptimizerKind {
   const char* name;                         ///< of the command line
   double lr;                                ///< usual, in regression
   double tagger_lr;                         ///< usual, for the tagger
-  std::optional<double> momentum;           ///< usual; absent: has none
-  std::optional<double> weight_decay;       ///< usual; absent: has none
-  std::optional<double> beta2;              ///< usual; absent: has none
-  bool touched_only;                        ///< knows no other mode
-  double (*state)(const Setting& setting);  ///< numbers that it keeps for each number of the table
+  std::optional<double> momentum = {};      ///< usual; absent: has none
+  std::optional<double> weight_decay = {};  ///< usual; absent: has none
+  std::optional<double> beta2 = {};         ///< usual; absent: has none
+  bool touched_only = false;                ///< knows no other mode
   std::unique_ptr<embergrad::optim::Optimizer> (*make)(const std::vector<embergrad::Tensor>& parameters,
                                                        const Setting& setting);
 };
@@ -81,7 +80,10 @@ struct OptimizerKind {
 [[nodiscard]] std::unique_ptr<embergrad::optim::Optimizer> make_optimizer(
     const std::vector<embergrad::Tensor>& parameters, const Setting& setting, Updates updates);
 
-/// Its schedule; nothing for a constant learning rate.
+/// Numbers that the setting's optimizer keeps for each number of the table.
+[[nodiscard]] double state_of(const Setting& setting);
+
+/// The schedule of a setting; nothing for a constant learning rate.
 [[nodiscard]] std::unique_ptr<embergrad::optim::LRScheduler> make_scheduler(embergrad::optim::Optimizer& optimizer,
                                                                             const Setting& setting);
 
