@@ -1,11 +1,9 @@
-#include <algorithm>
-#include <cmath>
 #include <embergrad/embergrad.hpp>
-#include <embergrad/text/order.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "draw.hpp"
 #include "measure.hpp"
 #include "workloads.hpp"
 
@@ -24,23 +22,6 @@ struct Case {
   bool zipf;
 };
 
-/// Row numbers, uniform or so that row r has probability ~ (r + 1)^-1.05.
-std::vector<int64_t> draw_rows(const Case& c, int64_t count) {
-  std::vector<int64_t> rows(static_cast<size_t>(count));
-  std::vector<double> sums;
-  if (c.zipf) {
-    double sum = 0;
-    for (int64_t r = 1; r <= c.rows; ++r) sums.push_back(sum += std::pow(static_cast<double>(r), -1.05));
-  }
-  for (int64_t i = 0; i < count; ++i) {
-    const double u = text::uniform(1, static_cast<uint64_t>(i));
-    int64_t row = static_cast<int64_t>(u * static_cast<double>(c.rows));
-    if (c.zipf) row = std::upper_bound(sums.begin(), sums.end(), u * sums.back()) - sums.begin();
-    rows[static_cast<size_t>(i)] = std::min(row, c.rows - 1);
-  }
-  return rows;
-}
-
 nlohmann::ordered_json run(const Settings& settings, const Case& c, bool backward, bool sparse) {
   manual_seed(1);
   Tensor weight = empty({c.rows, c.dim}, {c.dtype, {}});
@@ -48,15 +29,11 @@ nlohmann::ordered_json run(const Settings& settings, const Case& c, bool backwar
   weight.set_requires_grad();
   std::vector<Tensor> batches;
   {
-    const std::vector<int64_t> rows = draw_rows(c, pool * bags * indices_in_bag);
+    const std::vector<int64_t> rows = draw_rows(1, c.rows, c.zipf, pool * bags * indices_in_bag);
     const Tensor all = tensor(rows, {pool, bags, indices_in_bag});
     for (int64_t b = 0; b < pool; ++b) batches.push_back(all[b].clone());
   }
-  Tensor grad_output = empty({bags, c.dim});
-  auto* element = grad_output.mutable_data<float>();
-  for (int64_t i = 0; i < grad_output.numel(); ++i) {
-    element[i] = static_cast<float>((text::uniform(5, static_cast<uint64_t>(i)) - 0.5) * 1e-3);
-  }
+  const Tensor grad_output = draw_gradient({bags, c.dim});
   const EmbeddingBagOptions options{.mode = c.mode, .sparse = sparse};
   size_t step = 0;
   double sum = 0;

@@ -27,7 +27,7 @@ constexpr int usage_error = 2;
 
 std::vector<Workload> all_workloads() {
   std::vector<Workload> all;
-  for (auto family : {op_overhead, bag, lstm, tagger_tutorial, tagger, bagclass}) {
+  for (auto family : {op_overhead, bag, train_rows, lstm, tagger_tutorial, tagger, bagclass}) {
     std::vector<Workload> cases = family();
     std::move(cases.begin(), cases.end(), std::back_inserter(all));
   }
@@ -86,8 +86,8 @@ void print_line(const ordered_json& result) {
   std::string extras = fmt::format("{}; peak {:.0f} MiB; cpu/wall {:.2f}; foreign {:.2f}; lin {:.2f}; allocations {}",
                                    result.at("unit").get<std::string>(), number("peak_MiB"), number("cpu_per_wall"),
                                    number("foreign"), number("lin"), result.at("allocations").get<int64_t>());
-  for (const char* key :
-       {"table_MiB", "GFLOPs", "tokens_per_s", "sentences_per_s", "words_per_s", "loss_before", "loss_after"}) {
+  for (const char* key : {"table_MiB", "distinct_rows", "history_bytes_per_row", "GFLOPs", "tokens_per_s",
+                          "sentences_per_s", "words_per_s", "loss_before", "loss_after"}) {
     if (result.contains(key)) extras += fmt::format("; {} {:.4g}", key, number(key));
   }
   if (!result.at("changed").get<bool>()) extras += "; !! checksum did not change";

@@ -27,6 +27,8 @@ struct Workload {
 [[nodiscard]] std::vector<Workload> op_overhead();
 /// EmbeddingBag over tables of 1 and 10 million rows, forward and with backward.
 [[nodiscard]] std::vector<Workload> bag();
+/// Tables trained by sparse gradients under every mode of idle rows; all rows brought up to date at once.
+[[nodiscard]] std::vector<Workload> train_rows();
 /// LSTM layers of four sizes, forward and with backward, padded to one length and packed.
 [[nodiscard]] std::vector<Workload> lstm();
 /// A tagger of six hidden units, one sentence at a time.

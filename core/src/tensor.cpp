@@ -173,6 +173,7 @@ void read_settled(const DeferredRows& deferred, DType dtype, std::int64_t begin,
 }  // namespace
 
 Tensor settled(const Tensor& tensor) {
+  if (!tensor.defined()) throw_undefined();
   const TensorState& state = *tensor.state();
   const DeferredRows* deferred = deferred_rows(*state.storage);
   if (deferred == nullptr) return tensor;
@@ -307,7 +308,7 @@ View element_view(const Tensor& tensor, std::int64_t flat) {
 }  // namespace
 
 void Tensor::read_element(std::int64_t flat, void* value, DType as) const {
-  if (detail::deferred_rows(*state_->storage) != nullptr) {
+  if (detail::deferred_rows(*checked().storage) != nullptr) {
     return detail::settled(detail::make_view(state_->storage, state_->offset + flat, {1}, dtype()))
         .read_element(0, value, as);
   }

@@ -55,6 +55,9 @@ void Embedding::reset_parameters(Generator& generator) { draw_table(weight, opti
 void Embedding::grow(std::int64_t rows, Generator& generator) { grow_table("Embedding", weight, rows, generator); }
 
 void Embedding::freeze_rows(std::span<const std::int64_t> rows) { freeze_table_rows("Embedding", weight, rows); }
+void Embedding::unfreeze_rows(std::span<const std::int64_t> rows) {
+  unfreeze_table_rows("Embedding", weight, padding_idx(), rows);
+}
 
 void Embedding::tie(const Tensor& table) { tie_table("Embedding", weight, table, options_.padding_idx); }
 

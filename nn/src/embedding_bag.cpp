@@ -76,6 +76,9 @@ void EmbeddingBag::grow(std::int64_t rows, Generator& generator) {
 }
 
 void EmbeddingBag::freeze_rows(std::span<const std::int64_t> rows) { freeze_table_rows("EmbeddingBag", weight, rows); }
+void EmbeddingBag::unfreeze_rows(std::span<const std::int64_t> rows) {
+  unfreeze_table_rows("EmbeddingBag", weight, padding_idx(), rows);
+}
 
 void EmbeddingBag::tie(const Tensor& table) { tie_table("EmbeddingBag", weight, table, options_.padding_idx); }
 

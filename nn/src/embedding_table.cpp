@@ -76,16 +76,38 @@ void grow_table(const char* layer, Tensor& table, std::int64_t rows, Generator& 
   embergrad::detail::adopt(table, longer);
 }
 
-void freeze_table_rows(const char* layer, const Tensor& table, std::span<const std::int64_t> rows) {
-  std::vector<std::int64_t> ascending(rows.begin(), rows.end());
-  std::ranges::sort(ascending);
+namespace {
+
+// Ascending. IndexError for one that isn't there.
+std::vector<std::int64_t> checked_rows(const char* layer, const char* op, const Tensor& table,
+                                       std::span<const std::int64_t> rows) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i] < 0 || rows[i] >= table.size(0)) {
       throw IndexError(
-          fmt::format("{}: freeze_rows: rows[{}] is {}, but the table has {} rows", layer, i, rows[i], table.size(0)));
+          fmt::format("{}: {}: rows[{}] is {}, but the table has {} rows", layer, op, i, rows[i], table.size(0)));
     }
   }
-  for (const std::int64_t row : ascending) embergrad::detail::freeze_row(table, row);
+  std::vector<std::int64_t> ascending(rows.begin(), rows.end());
+  std::ranges::sort(ascending);
+  return ascending;
+}
+
+}  // namespace
+
+void freeze_table_rows(const char* layer, const Tensor& table, std::span<const std::int64_t> rows) {
+  for (const std::int64_t row : checked_rows(layer, "freeze_rows", table, rows)) {
+    embergrad::detail::freeze_row(table, row);
+  }
+}
+
+void unfreeze_table_rows(const char* layer, const Tensor& table, std::optional<std::int64_t> padding_idx,
+                         std::span<const std::int64_t> rows) {
+  const std::vector<std::int64_t> ascending = checked_rows(layer, "unfreeze_rows", table, rows);
+  if (padding_idx && std::ranges::binary_search(ascending, *padding_idx)) {
+    throw ValueError(
+        fmt::format("{}: unfreeze_rows: row {} is the padding row, which never moves", layer, *padding_idx));
+  }
+  for (const std::int64_t row : ascending) embergrad::detail::unfreeze_row(table, row);
 }
 
 void tie_table(const char* layer, Tensor& own, const Tensor& table, std::optional<std::int64_t> padding_idx) {

@@ -33,9 +33,11 @@ void check_pretrained(const char* layer, const Tensor& embeddings);
 
 // N(0, 1), then zeros in the padding row. Other frozen rows stay.
 void draw_table(Tensor& table, std::optional<std::int64_t> padding_idx, Generator& generator);
-// See Embedding::grow, freeze_rows and tie.
+// See Embedding::grow, freeze_rows, unfreeze_rows and tie.
 void grow_table(const char* layer, Tensor& table, std::int64_t rows, Generator& generator);
 void freeze_table_rows(const char* layer, const Tensor& table, std::span<const std::int64_t> rows);
+void unfreeze_table_rows(const char* layer, const Tensor& table, std::optional<std::int64_t> padding_idx,
+                         std::span<const std::int64_t> rows);
 void tie_table(const char* layer, Tensor& own, const Tensor& table, std::optional<std::int64_t> padding_idx);
 
 // What a layer says of its options, those at their defaults left out: ", padding_idx=0, sparse=True".

@@ -49,42 +49,41 @@ BOOST_AUTO_TEST_SUITE(bench)
 BOOST_AUTO_TEST_CASE(list_names_every_case) {
   const Result result = run("--list");
   BOOST_TEST(result.status == 0);
-  const std::vector<std::string> expected = {"op_overhead/fwd",
-                                             "op_overhead/const",
-                                             "op_overhead/leaf",
-                                             "bag_fwd/1M_sum_zipf",
-                                             "bag_fwd/1M_mean_zipf",
-                                             "bag_fwd/1M_sum_uniform",
-                                             "bag_fwd/10M_sum_zipf",
-                                             "bag_fwd/10M_sum_uniform",
-                                             "bag_fwdbwd/1M_sum_zipf_sparse",
-                                             "bag_fwdbwd/1M_mean_zipf_sparse",
-                                             "bag_fwdbwd/1M_sum_uniform_sparse",
-                                             "bag_fwdbwd/1M_sum_zipf_dense",
-                                             "bag_fwdbwd/10M_sum_uniform_sparse",
-                                             "bag_rows/10k",
-                                             "bag_rows/1M",
-                                             "bag_rows/100M",
-                                             "lstm_fwd/small",
-                                             "lstm_fwd/small_packed",
-                                             "lstm_fwdbwd/small",
-                                             "lstm_fwdbwd/small_packed",
-                                             "lstm_fwd/big",
-                                             "lstm_fwd/big_packed",
-                                             "lstm_fwdbwd/big",
-                                             "lstm_fwdbwd/big_packed",
-                                             "lstm_fwd/bi2",
-                                             "lstm_fwd/bi2_packed",
-                                             "lstm_fwdbwd/bi2",
-                                             "lstm_fwdbwd/bi2_packed",
-                                             "lstm_fwd/b1",
-                                             "lstm_fwdbwd/b1",
-                                             "tagger_tutorial/train",
-                                             "tagger_tutorial/infer",
-                                             "tagger_train/packed",
-                                             "tagger_infer/packed",
-                                             "bagclass_train/b32",
-                                             "bagclass_train/b1"};
+  std::vector<std::string> expected = {"op_overhead/fwd",
+                                       "op_overhead/const",
+                                       "op_overhead/leaf",
+                                       "bag_fwd/1M_sum_zipf",
+                                       "bag_fwd/1M_mean_zipf",
+                                       "bag_fwd/1M_sum_uniform",
+                                       "bag_fwd/10M_sum_zipf",
+                                       "bag_fwd/10M_sum_uniform",
+                                       "bag_fwdbwd/1M_sum_zipf_sparse",
+                                       "bag_fwdbwd/1M_mean_zipf_sparse",
+                                       "bag_fwdbwd/1M_sum_uniform_sparse",
+                                       "bag_fwdbwd/1M_sum_zipf_dense",
+                                       "bag_fwdbwd/10M_sum_uniform_sparse",
+                                       "bag_rows/10k",
+                                       "bag_rows/1M",
+                                       "bag_rows/100M"};
+  for (const std::string group : {"emb_train/50k_", "emb_train/400k_", "emb_train/2M_", "bag_train/1M_zipf_",
+                                  "bag_train/1M_uniform_", "bag_train/10M_zipf_", "bag_train/10M_uniform_"}) {
+    for (const std::string rule : {"sgd", "sgdmom", "adam", "adamw", "adagrad"}) {
+      for (const std::string mode : {"_exact", "_touched_only", "_dense"}) expected.push_back(group + rule + mode);
+    }
+  }
+  for (const std::string size : {"10k", "10M"}) {
+    for (const std::string& name :
+         {"row_train/" + size + "_adamw_exact", "settle_all/" + size, "settle_all/" + size + "_copy"}) {
+      expected.push_back(name);
+    }
+  }
+  const std::vector<std::string> others = {
+      "lstm_fwd/small",      "lstm_fwd/small_packed", "lstm_fwdbwd/small",     "lstm_fwdbwd/small_packed",
+      "lstm_fwd/big",        "lstm_fwd/big_packed",   "lstm_fwdbwd/big",       "lstm_fwdbwd/big_packed",
+      "lstm_fwd/bi2",        "lstm_fwd/bi2_packed",   "lstm_fwdbwd/bi2",       "lstm_fwdbwd/bi2_packed",
+      "lstm_fwd/b1",         "lstm_fwdbwd/b1",        "tagger_tutorial/train", "tagger_tutorial/infer",
+      "tagger_train/packed", "tagger_infer/packed",   "bagclass_train/b32",    "bagclass_train/b1"};
+  expected.insert(expected.end(), others.begin(), others.end());
   BOOST_TEST(lines_of(result.out) == expected, boost::test_tools::per_element());
 }
 

@@ -552,18 +552,16 @@ BOOST_AUTO_TEST_CASE(only_rows_that_are_looked_up_are_touched_in_tables_of_any_s
         const eg::RowSparse& grad = table.grad().rows();
         BOOST_TEST(grad.indices().to_vector<std::int64_t>() == used, boost::test_tools::per_element());
         BOOST_TEST(eg::detail::frozen_rows(table).empty());
-        eg::launch(table.device(),
-                   eg::OptimizerStep{.rule = eg::step_rule<eg::rules::Sgd<false, false, eg::rules::Decay::none>>,
-                                     .numbers = eg::rules::SgdCoefficients<double>{.lr = 1,
-                                                                                   .momentum = 0,
-                                                                                   .fresh = 1,
-                                                                                   .weight_decay = 0,
-                                                                                   .keep = 1,
-                                                                                   .sign = 1},
-                                     .param = eg::detail::view(table),
-                                     .grad = eg::detail::view(grad.values()),
-                                     .slots = {},
-                                     .rows = {.rows = grad.indices().data<std::int64_t>(), .count = 3, .dim = 16}});
+        eg::launch(
+            table.device(),
+            eg::OptimizerStep{.rule = eg::step_rule<eg::rules::Sgd<false, false, eg::rules::Decay::none>>,
+                              .numbers =
+                                  eg::rules::SgdCoefficients<double>{
+                                      .lr = 1, .momentum = 0, .fresh = 1, .weight_decay = 0, .keep = 1, .sign = 1},
+                              .param = eg::detail::view(table),
+                              .grad = eg::detail::view(grad.values()),
+                              .slots = {},
+                              .rows = {.rows = grad.indices().data<std::int64_t>(), .count = 3, .dim = 16}});
         const Tensor moved = eg::no_grad([&] { return eg::embedding(eg::tensor(used), table); });
         BOOST_TEST(equal_to("moved", moved, -grad.values().to(dtype).to(DType::float32)));
       }

@@ -390,27 +390,33 @@ BOOST_AUTO_TEST_CASE(dust_and_the_larger_one) {
   BOOST_TEST(std::isnan(r::larger(std::nan(""), 1.0)));
 }
 
-// A step without a gradient is a step with gradient zero.
+// A step without a gradient, as it is and as a span of one step.
 BOOST_AUTO_TEST_CASE(idle_steps) {
   namespace r = er;
-  const r::Sgd<float, true, true, true> sgd{{0.1F, 0.9F, 0.5F, 0.01F, 1.0F}};
-  float w = 0.7F, b = 0.3F, w_idle = w, b_idle = b;
-  sgd.step(w, 0.0F, b);
-  sgd.idle(w_idle, b_idle);
-  BOOST_TEST(bits_of(w) == bits_of(w_idle));
-  BOOST_TEST(bits_of(b) == bits_of(b_idle));
-  BOOST_TEST(std::abs(b - (0.9F * 0.3F + 0.5F * 0.007F)) < 1e-7F);
-  BOOST_TEST(std::abs(w - (0.7F - 0.1F * (0.007F + 0.9F * b))) < 1e-7F);
+  const r::SgdCoefficients<double> sgd{
+      .lr = 0.1, .momentum = 0.9, .fresh = 0.5, .weight_decay = 0.01, .keep = 1, .sign = -1};
+  double w = 0.7, b = 0.3, none = 0;
+  double w_idle = w, b_idle = b;
+  r::Sgd<true, true, r::Decay::coupled>::step(sgd, w, 0.0, b, none, none);
+  BOOST_TEST(std::abs(b - (0.9 * 0.3 + 0.5 * 0.007)) < 1e-16);
+  BOOST_TEST(std::abs(w - (0.7 - 0.1 * (0.007 + 0.9 * b))) < 1e-16);
+  const r::LinearSpan<double> linear{
+      .near = 1, .rest = -0.1 * (0.01 + 0.9 * 0.005), .w_from_b = -0.1 * 0.81, .b_from_w = 0.005, .b_from_b = 0.9};
+  r::LinearIdle::idle<1>(linear, &none, &w_idle, &b_idle, &none, &none);
+  BOOST_TEST(std::abs(w - w_idle) < 1e-15);
+  BOOST_TEST(std::abs(b - b_idle) < 1e-15);
 
-  const r::Adam<double, r::Decay::coupled, true> adam{{1e-2, 0.1, 0.999, 0.001, 0.5, 1e-8, 0.1, 1.0, -1.0}};
+  const r::AdamCoefficients<double> adam{.step_size = 1e-2,
+                                         .fresh1 = 0.1,
+                                         .beta2 = 0.999,
+                                         .fresh2 = 0.001,
+                                         .root_correction2 = 0.5,
+                                         .eps = 1e-8,
+                                         .weight_decay = 0.1,
+                                         .keep = 1,
+                                         .sign = -1};
   double p = 0.7, m = 0.3, v = 0.2, v_max = 0.25;
-  double p_idle = p, m_idle = m, v_idle = v, v_max_idle = v_max;
-  adam.step(p, 0.0, m, v, v_max);
-  adam.idle(p_idle, m_idle, v_idle, v_max_idle);
-  BOOST_TEST(p == p_idle);
-  BOOST_TEST(m == m_idle);
-  BOOST_TEST(v == v_idle);
-  BOOST_TEST(v_max == v_max_idle);
+  r::Adam<r::Decay::coupled, true>::step(adam, p, 0.0, m, v, v_max);
   BOOST_TEST(std::abs(m - (0.3 + (0.07 - 0.3) * 0.1)) < 1e-15);
   BOOST_TEST(std::abs(v - (0.2 * 0.999 + 0.001 * 0.07 * 0.07)) < 1e-15);
   BOOST_TEST(v_max == 0.25);

@@ -1,5 +1,6 @@
 // Every instruction set gives the same bits, and the sums are added in the order that the contract names.
 #include "cpu/simd.hpp"
+#include "kernels/update.hpp"
 
 #include <fmt/format.h>
 
@@ -469,30 +470,30 @@ BOOST_AUTO_TEST_CASE(optimizers) {
     const std::vector<T> m = draw_numbers<T>(draw, n);
     const std::vector<T> v = draw_numbers<T>(draw, n, 0, 1);
     const std::vector<T> v_max = draw_numbers<T>(draw, n, 0, 1);
-    for (const bool decays : {false, true}) {
-      for (const bool has_momentum : {false, true}) {
-        for (const bool nesterov : {false, true}) {
-          same_for_all_tables("sgd", [&](const SimdTable& table) {
-            std::vector<T> out = w, momentum = m;
-            update_of<T>(table).sgd({T(0.1), T(0.9), T(0.7), decays ? T(0.01) : T(0), T(-1)}, nesterov, out.data(),
-                                    g.data(), has_momentum ? momentum.data() : nullptr, n);
-            out.insert(out.end(), momentum.begin(), momentum.end());
-            return out;
-          });
-        }
-      }
-    }
-    for (const auto decay : {eg::rules::Decay::none, eg::rules::Decay::coupled, eg::rules::Decay::decoupled}) {
-      for (const bool amsgrad : {false, true}) {
-        same_for_all_tables("adam", [&](const SimdTable& table) {
+    // Any numbers in the range of all rules' coefficients.
+    const T coefficients[eg::StepNumbers::max_count] = {T(0.1),  T(0.9),  T(0.7), T(0.01), T(0.03), T(1e-8),
+                                                        T(0.02), T(0.99), T(-1),  T(0.3),  T(0.2),  T(0.6)};
+    const T* const gradients[] = {g.data(), nullptr};
+    for (int rule = 0; rule < eg::rules::StepRules::count; ++rule) {
+      for (const T* const gradient : gradients) {
+        same_for_all_tables("step", [&](const SimdTable& table) {
           std::vector<T> out = w, m2 = m, v2 = v, most = v_max;
-          update_of<T>(table).adam({T(1e-3), T(0.1), T(0.999), T(0.001), T(0.03), T(1e-8), T(0.01), T(0.99), T(1)},
-                                   decay, out.data(), g.data(), m2.data(), v2.data(), amsgrad ? most.data() : nullptr,
-                                   n);
+          update_of<T>(table).step[rule](coefficients, out.data(), gradient, m2.data(), v2.data(), most.data(), n);
           for (const auto& part : {m2, v2, most}) out.insert(out.end(), part.begin(), part.end());
           return out;
         });
       }
+    }
+    // Spans: what they multiply by, and the degree and coefficients where there are any.
+    const T span[] = {T(1),   T(-0.01), T(0.9),   T(0.99), T(1.1),   T(0.02), T(1e-8), T(3),
+                      T(0.5), T(0.1),   T(-0.02), T(0.01), T(0.004), T(0),    T(0),    T(0)};
+    for (int rule = 0; rule < eg::rules::IdleRules::count; ++rule) {
+      same_for_all_tables("idle", [&](const SimdTable& table) {
+        std::vector<T> out = w, m2 = m, v2 = v, most = v_max;
+        update_of<T>(table).idle[rule](span, out.data(), m2.data(), v2.data(), most.data(), n);
+        for (const auto& part : {m2, v2, most}) out.insert(out.end(), part.begin(), part.end());
+        return out;
+      });
     }
     same_for_all_tables("scale", [&](const SimdTable& table) {
       std::vector<T> x = w;

@@ -209,20 +209,19 @@ BOOST_AUTO_TEST_CASE(optimizer_step) {
     const Tensor grad = draw.uniform({100003}, dtype);
     same_on_any_number([&] {
       Tensor w = start.clone(), m = eg::zeros_like(start), v = eg::zeros_like(start);
-      eg::launch(w.device(),
-                 eg::OptimizerStep{.rule = eg::step_rule<eg::rules::Adam<eg::rules::Decay::none, false>>,
-                                   .numbers = eg::rules::AdamCoefficients<double>{.step_size = 1e-3,
-                                                                                  .fresh1 = 0.1,
-                                                                                  .beta2 = 0.999,
-                                                                                  .fresh2 = 0.001,
-                                                                                  .root_correction2 = 0.03,
-                                                                                  .eps = 1e-8,
-                                                                                  .weight_decay = 0,
-                                                                                  .keep = 1,
-                                                                                  .sign = 1},
-                                   .param = eg::detail::view(w),
-                                   .grad = eg::detail::view(grad),
-                                   .slots = {eg::detail::view(m), eg::detail::view(v)}});
+      eg::launch(w.device(), eg::OptimizerStep{.rule = eg::step_rule<eg::rules::Adam<eg::rules::Decay::none, false>>,
+                                               .numbers = eg::rules::AdamCoefficients<double>{.step_size = 1e-3,
+                                                                                              .fresh1 = 0.1,
+                                                                                              .beta2 = 0.999,
+                                                                                              .fresh2 = 0.001,
+                                                                                              .root_correction2 = 0.03,
+                                                                                              .eps = 1e-8,
+                                                                                              .weight_decay = 0,
+                                                                                              .keep = 1,
+                                                                                              .sign = 1},
+                                               .param = eg::detail::view(w),
+                                               .grad = eg::detail::view(grad),
+                                               .slots = {eg::detail::view(m), eg::detail::view(v)}});
       double squares = 0;
       eg::launch(w.device(), eg::NormTerms{.in = eg::detail::view(grad), .p = 2, .result = &squares});
       return std::vector<Tensor>{w, m, v, eg::tensor(std::vector<double>{squares})};

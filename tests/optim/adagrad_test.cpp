@@ -101,7 +101,8 @@ BOOST_AUTO_TEST_CASE(tables_that_cannot_be_deferred_are_refused) {
   const eg::NoGrad guard;
   refused(eg::DTypeError(""), leaf(eg::ones({3, 2}, {DType::bfloat16, {}})),
           {"parameter 1 is bfloat16", "updates = exact", "touched_only"});
-  refused(eg::ValueError(""), leaf(eg::narrow(eg::ones({5, 2}), 0, 1, 3)), {"parameter 1 is a part", "updates = exact"});
+  refused(eg::ValueError(""), leaf(eg::narrow(eg::ones({5, 2}), 0, 1, 3)),
+          {"parameter 1 is a part", "updates = exact"});
 }
 
 BOOST_AUTO_TEST_CASE(a_gradient_without_rows_is_a_step) {

@@ -75,6 +75,9 @@ class Embedding : public Module {
   /// These rows stay as they are, whatever gradient, momentum or decay an optimizer sees; the list belongs to the
   /// table's storage. Frozen rows still get gradients. IndexError for a row that isn't there.
   void freeze_rows(std::span<const std::int64_t> rows);
+  /// Lets frozen rows go on from where they stand. IndexError for a row that isn't there, ValueError for the padding
+  /// row.
+  void unfreeze_rows(std::span<const std::int64_t> rows);
   /// Uses another layer's table from here on (`output.weight`, say), which then trains as one parameter with two uses.
   /// ShapeError unless it has this layer's shape, DTypeError unless its element type.
   void tie(const Tensor& table);

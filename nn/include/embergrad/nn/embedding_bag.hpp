@@ -74,6 +74,8 @@ class EmbeddingBag : public Module {
   void grow(std::int64_t rows, Generator& generator = default_generator());
   /// As `Embedding::freeze_rows`.
   void freeze_rows(std::span<const std::int64_t> rows);
+  /// As `Embedding::unfreeze_rows`.
+  void unfreeze_rows(std::span<const std::int64_t> rows);
   /// As `Embedding::tie`.
   void tie(const Tensor& table);
 
