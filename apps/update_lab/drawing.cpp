@@ -10,6 +10,7 @@
 #include <embergrad/report/html_report.hpp>
 #include <embergrad/report/svg_plot.hpp>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -70,6 +71,12 @@ class Study {
     const auto place = steps.find(last_step);
     if (place == steps.end()) return std::nullopt;
     return stat_of(place->second);
+  }
+  /// At a step; NaN if it was not measured.
+  [[nodiscard]] double mean_at(int64_t step, const char* quantity, Updates mode, const std::string& bin = {}) const {
+    const auto& steps = of(quantity, mode, bin);
+    const auto place = steps.find(step);
+    return place == steps.end() ? std::numeric_limits<double>::quiet_NaN() : stat_of(place->second).mean;
   }
   /// Mean over all measured steps.
   [[nodiscard]] std::optional<Stat> overall(const char* quantity, Updates mode) const {
@@ -227,7 +234,7 @@ LinePlot loss_plot(const Study& study, bool against_time) {
     add_steps(line, study, loss, mode);
     if (against_time) {
       for (double& x : line.x) {
-        x = stat_of(study.of(seconds, mode).at(static_cast<int64_t>(x))).mean;
+        x = study.mean_at(static_cast<int64_t>(x), seconds, mode);
       }
     }
     plot.series.push_back(std::move(line));
@@ -291,6 +298,39 @@ LinePlot bins_plot(const Study& study, const char* quantity, const char* rows, c
   // How many rows there are in a bin says how much it weighs.
   for (std::string& bin : plot.x.bins) {
     bin += fmt::format("\n({})", with_commas(study.last(rows, any, bin)->mean));
+  }
+  return plot;
+}
+
+/// Distance over time, by classes of bins.
+LinePlot classes_plot(const Study& study, const char* quantity, const char* rows, const char* by) {
+  LinePlot plot{.title = fmt::format("{}: distance over time by {}", study.label, by),
+                .x = {.title = "step", .min = 0.0},
+                .y = {.title = std::string("mean ") + distance_unit, .scale = Scale::log}};
+  struct Class {
+    const char* name;
+    std::size_t first, last;  // bins
+    int color;
+  };
+  for (const Updates mode : {Updates::touched_only, Updates::exact}) {
+    if (!study.has(mode)) continue;
+    for (const Class& each : {Class{"0", 0, 0, 6}, {"1-15", 1, 2, 0}, {"16-255", 3, 4, 2}, {"256+", 5, 7, 1}}) {
+      Series line = line_of(mode, fmt::format("{}, {}", name_of(mode), each.name));
+      line.color = each.color;
+      std::map<int64_t, std::pair<double, double>> sums;  // of distance and rows, by step
+      for (std::size_t bin = each.first; bin <= each.last; ++bin) {
+        for (const auto& [step, values] : study.of(quantity, mode, bin_name(bin))) {
+          const double count = study.mean_at(step, rows, mode, bin_name(bin));
+          sums[step].first += count * stat_of(values).mean;
+          sums[step].second += count;
+        }
+      }
+      for (const auto& [step, sum] : sums) {
+        line.x.push_back(static_cast<double>(step));
+        line.y.push_back(sum.first / sum.second);
+      }
+      if (!line.x.empty()) plot.series.push_back(std::move(line));
+    }
   }
   return plot;
 }
@@ -405,9 +445,10 @@ std::string advice_for(const Study& study, const std::vector<Sweep>& sweeps) {
   const auto any = dense ? dense : exact ? exact : touched;
   if (!any) return fmt::format("{}: no step was measured.", study.label);
   const auto rows = study.overall(rows_touched, study.modes.front());
-  std::string text = fmt::format("{} ({} x {}, {} of the rows touched a step): ", study.label,
-                                 with_commas(static_cast<double>(study.setting.rows)), study.setting.dim,
-                                 percent(rows->mean / static_cast<double>(study.setting.rows)));
+  std::string text =
+      fmt::format("{} ({} x {}, {} of the rows touched a step): ", study.label,
+                  with_commas(static_cast<double>(study.setting.rows)), study.setting.dim,
+                  rows ? percent(rows->mean / static_cast<double>(study.setting.rows)) : "an unknown share");
   if (exact && dense) {
     const double ratio = exact->mean / dense->mean;
     constexpr double tie = 1.05;
@@ -435,9 +476,8 @@ std::string advice_for(const Study& study, const std::vector<Sweep>& sweeps) {
     if (const auto distance = study.last(distance_mean, Updates::touched_only)) {
       const auto reached = study.last(loss, Updates::touched_only);
       const auto wanted = study.last(loss, Updates::dense);
-      text += fmt::format(
-          " and trains another model: its table ends {:.2g} RMS away from dense's, its loss is {:.4g} against {:.4g}",
-          distance->mean, reached->mean, wanted->mean);
+      text += fmt::format(" and trains another model: its table ends {:.2g} RMS away from dense's", distance->mean);
+      if (reached && wanted) text += fmt::format(", its loss is {:.4g} against {:.4g}", reached->mean, wanted->mean);
     }
     text += ".";
   }
@@ -641,6 +681,10 @@ Drawing draw(const std::vector<Record>& records, const ordered_json& facts) {
       add(label, "distance_gap",
           bins_plot(study, distance_by_gap, rows_by_gap, "how long a row has been idle", "steps since the last lookup"),
           fmt::format("At step {}; in parentheses how many rows a bin has.", study.last_step));
+      add(label, "distance_time_lookups", classes_plot(study, distance_by_lookups, rows_by_lookups, "lookups of a row"),
+          "Rows by how often they had been looked up by then.");
+      add(label, "distance_time_gap", classes_plot(study, distance_by_gap, rows_by_gap, "steps since the last lookup"),
+          "Rows by how long they had been idle by then.");
     }
     add(label, "time", time_plot(study), "Median of the steps between two measured ones.");
     put();

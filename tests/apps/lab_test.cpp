@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(the_report_tells_all) {
     BOOST_TEST(!says(bytes, "no data"), name);
     BOOST_TEST(says(page, bytes), name);
   }
-  BOOST_TEST(plots == 12);
+  BOOST_TEST(plots == 16);
   const std::string manifest = read_bytes(place / "out/manifest.json");
   for (const char* key : {"\"version\"", "\"compiler\"", "\"processor\"", "\"threads\"", "\"command\"", "\"objective\"",
                           "updates=exact", "\"complete\": true"}) {
