@@ -174,7 +174,9 @@ std::string bytes_text(double bytes) {
 
 std::string ms(double time) { return fmt::format("{:.3g} ms", 1e3 * time); }
 
-std::string percent(double share) { return fmt::format("{:.2g} %", 100 * share); }
+std::string percent(double share) {
+  return share < 0.1 ? fmt::format("{:.2g} %", 100 * share) : fmt::format("{:.0f} %", 100 * share);
+}
 
 /// Letters, digits, points and dashes alone.
 std::string file_name(const std::string& label, const char* plot) {
@@ -449,6 +451,13 @@ std::string advice_for(const Study& study, const std::vector<Sweep>& sweeps) {
       fmt::format("{} ({} x {}, {} of the rows touched a step): ", study.label,
                   with_commas(static_cast<double>(study.setting.rows)), study.setting.dim,
                   rows ? percent(rows->mean / static_cast<double>(study.setting.rows)) : "an unknown share");
+  for (const Updates mode : study.modes) {
+    const auto reached = study.last(loss, mode);
+    if (reached && !std::isfinite(reached->mean)) {
+      return text + fmt::format("training diverged: with {} the loss is no finite number; a smaller --lr helps.",
+                                name_of(mode));
+    }
+  }
   if (exact && dense) {
     const double ratio = exact->mean / dense->mean;
     constexpr double tie = 1.05;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <common/interrupt.hpp>
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
@@ -136,6 +137,16 @@ double sum_of_squares(const Tensor& table) {
   return sum;
 }
 
+using Runs = std::vector<std::unique_ptr<Run>>;
+
+/// A run of each mode, all from the same start.
+Runs runs_of(const std::vector<Updates>& updates, Lesson& lesson, const Setting& setting) {
+  Runs runs(updates.size());
+  std::transform(updates.begin(), updates.end(), runs.begin(),
+                 [&](Updates mode) { return std::make_unique<Run>(mode, lesson, setting); });
+  return runs;
+}
+
 /// Mean and largest difference of some rows' elements.
 struct Differences {
   double sum = 0;
@@ -144,7 +155,7 @@ struct Differences {
 
   void add(double row_sum, double row_most) {
     sum += row_sum;
-    most = std::max(most, row_most);
+    most = std::isnan(row_sum) ? row_sum : std::max(most, row_most);
     ++rows;
   }
   [[nodiscard]] double mean(int64_t dim) const { return sum / static_cast<double>(rows * dim); }
@@ -158,7 +169,7 @@ class Writer {
 
   void operator()(const char* quantity, double value, const char* unit, std::string bin = {}) {
     record_.quantity = quantity;
-    record_.value = value;
+    record_.value = std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value;  // without a sign
     record_.unit = unit;
     record_.bin = std::move(bin);
     records_.push_back(record_);
@@ -306,8 +317,7 @@ std::vector<Updates> modes_of(const Setting& setting, const std::vector<Updates>
 void compare_modes(const Setting& setting, const std::vector<Updates>& updates, uint64_t seed,
                    const MakeLesson& make_lesson, const StepDone& done, std::vector<Record>& records) {
   const std::unique_ptr<Lesson> lesson = make_lesson(setting, seed);
-  std::vector<std::unique_ptr<Run>> runs;
-  for (const Updates mode : updates) runs.push_back(std::make_unique<Run>(mode, *lesson, setting));
+  const Runs runs = runs_of(updates, *lesson, setting);
   const auto dense =
       std::find_if(runs.begin(), runs.end(), [](const auto& run) { return run->updates() == Updates::dense; });
   Access access(setting.rows);
@@ -345,9 +355,8 @@ std::vector<double> step_times(const Setting& setting, const std::vector<Updates
   constexpr int64_t rounds = 4;
   constexpr int64_t least = 3;  // steps of a round
   const std::unique_ptr<Lesson> lesson = make_lesson(setting, seed);
-  std::vector<std::unique_ptr<Run>> runs;
+  const Runs runs = runs_of(updates, *lesson, setting);
   std::vector<std::vector<double>> times(updates.size());
-  for (const Updates mode : updates) runs.push_back(std::make_unique<Run>(mode, *lesson, setting));
   std::vector<int64_t> steps(updates.size());
   const int64_t pool = std::min<int64_t>(lesson->kept(), 32);
   for (int64_t round = 0; round <= rounds; ++round) {
@@ -363,8 +372,8 @@ std::vector<double> step_times(const Setting& setting, const std::vector<Updates
       }
     }
   }
-  std::vector<double> medians;
-  for (const auto& each : times) medians.push_back(quantile(each, 0.5));
+  std::vector<double> medians(times.size());
+  std::transform(times.begin(), times.end(), medians.begin(), [](const auto& each) { return quantile(each, 0.5); });
   return medians;
 }
 

@@ -206,7 +206,7 @@ void prepare_folder(const LabOptions& options) {
 /// Draws what is in the folder.
 Drawing draw_folder(const std::string& folder) {
   const std::string results = in(folder, results_file);
-  const Drawing drawing = draw(read_results(results), read_manifest(folder));
+  Drawing drawing = draw(read_results(results), read_manifest(folder));
   for (const auto& [name, bytes] : drawing.files) common::write_file(in(folder, name), bytes);
   return drawing;
 }
@@ -215,7 +215,7 @@ Drawing draw_folder(const std::string& folder) {
 Drawing write_all(const std::string& folder, const std::vector<Record>& records, ordered_json facts) {
   common::write_file(in(folder, results_file), to_csv(records));
   common::write_file(in(folder, manifest_file), facts.dump(2) + "\n");
-  const Drawing drawing = draw_folder(folder);
+  Drawing drawing = draw_folder(folder);
   facts["files"] = ordered_json::array({results_file});
   for (const auto& [name, bytes] : drawing.files) facts["files"].push_back(name);
   common::write_file(in(folder, manifest_file), facts.dump(2) + "\n");

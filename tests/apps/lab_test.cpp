@@ -348,6 +348,14 @@ BOOST_AUTO_TEST_CASE(one_mode_alone) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(training_that_diverges_is_told) {
+  const Place place;
+  const Result result = place.good("--optimizer sgd --lr 1e30 --seeds 1" + small);
+  BOOST_TEST(says(result.out, "training diverged"));
+  BOOST_TEST(!says(result.out, "-nan"));
+  BOOST_TEST(place.good("report out").out == result.out.substr(result.out.find("setting  updates")));
+}
+
 BOOST_AUTO_TEST_CASE(ctrl_c_writes_what_is_there) {
   const Place place;
   Running running(place, {"--rows", "200", "--dim", "4", "--steps", "1000000", "--out", "out", "--no-sweep"});

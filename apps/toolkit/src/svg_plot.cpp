@@ -376,10 +376,11 @@ class Picture {
       const std::size_t end = std::min(rest.find(' '), rest.size());
       const std::string word(rest.substr(0, end));
       rest.remove_prefix(std::min(end + 1, rest.size()));
-      if (!line.empty() && width_of(line + " " + word, 1.06 * title_size) > most) {
+      const std::string longer = line.empty() ? word : fmt::format("{} {}", line, word);
+      if (!line.empty() && width_of(longer, 1.06 * title_size) > most) {
         title_.push_back(std::exchange(line, word));
       } else {
-        line += (line.empty() ? "" : " ") + word;
+        line = longer;
       }
     }
     if (!line.empty()) title_.push_back(line);
