@@ -340,8 +340,10 @@ BOOST_AUTO_TEST_CASE(sweeps_find_the_break_even_point) {
 
 BOOST_AUTO_TEST_CASE(one_mode_alone) {
   const Place place;
-  for (const std::string updates : {"exact", "touched_only", "dense"}) {
-    (void)place.good("--optimizer adagrad --updates " + updates + " --seeds 1 --force" + small);
+  for (const char* updates : {"exact", "touched_only", "dense"}) {
+    std::string arguments = "--optimizer adagrad --seeds 1 --force --updates ";
+    arguments += updates;
+    (void)place.good(arguments + small);
     BOOST_TEST(values_of(place.results(), {{"quantity", "distance_mean"}}).empty());
     BOOST_TEST(!fs::exists(place / "out/adagrad_distance.svg"));
     BOOST_TEST(fs::exists(place / "out/adagrad_loss_steps.svg"));

@@ -27,7 +27,7 @@ using embergrad::test::times;
 
 constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 
-LinePlot of(std::vector<double> x, std::vector<double> y) {
+LinePlot of(const std::vector<double>& x, const std::vector<double>& y) {
   return {.title = "t", .x = {.title = "a"}, .y = {.title = "b"}, .series = {{.name = "s", .x = x, .y = y}}};
 }
 
