@@ -1,6 +1,6 @@
 #include <embergrad/optim/adagrad.hpp>
 
-#include "optimizer_of.hpp"
+#include "options.hpp"
 #include "step_plan.hpp"
 
 namespace embergrad::optim {
@@ -11,7 +11,7 @@ constexpr const char* slots[] = {"sum"};
 }  // namespace
 
 template <>
-struct OptionsOf<AdagradOptions> {
+struct detail::OptionsOf<AdagradOptions> {
   template <class Options, class Body>
   static void each(Options& options, const Body& body) {
     body("lr", options.lr);

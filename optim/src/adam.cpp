@@ -3,7 +3,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include "optimizer_of.hpp"
+#include "options.hpp"
 #include "step_plan.hpp"
 
 namespace embergrad::optim {
@@ -27,9 +27,7 @@ struct AnyAdamOptions {
   static std::vector<std::string> problems(const Options& options) {
     std::vector<std::string> found;
     check_not_negative(found, "lr", options.lr);
-    for (const double beta : {options.betas.beta1, options.betas.beta2}) {
-      if (!(beta >= 0 && beta < 1)) found.push_back(fmt::format("betas must be in [0, 1), but one is {}", beta));
-    }
+    check_betas(found, options.betas);
     check_not_negative(found, "eps", options.eps);
     check_not_negative(found, "weight_decay", options.weight_decay);
     return found;
@@ -39,30 +37,19 @@ struct AnyAdamOptions {
 }  // namespace
 
 template <>
-struct OptionsOf<AdamOptions> : AnyAdamOptions {};
+struct detail::OptionsOf<AdamOptions> : AnyAdamOptions {};
 template <>
-struct OptionsOf<AdamWOptions> : AnyAdamOptions {};
-
-static std::vector<double> numbers_of(const Betas& betas) { return {betas.beta1, betas.beta2}; }
-static const double* number_in(const Betas& betas) { return &betas.beta1; }
-static void set_field(Betas& betas, const std::vector<double>& numbers) { betas = {numbers[0], numbers[1]}; }
+struct detail::OptionsOf<AdamWOptions> : AnyAdamOptions {};
 
 template class OptimizerOf<AdamOptions>;
 template class OptimizerOf<AdamWOptions>;
 
 namespace detail {
 
-template <bool amsgrad>
-static StepRule rule_of(rules::Decay decay) {
-  switch (decay) {
-    case rules::Decay::none:
-      return step_rule<rules::Adam<rules::Decay::none, amsgrad>>;
-    case rules::Decay::coupled:
-      return step_rule<rules::Adam<rules::Decay::coupled, amsgrad>>;
-    default:
-      return step_rule<rules::Adam<rules::Decay::decoupled, amsgrad>>;
-  }
-}
+template <rules::Decay decay>
+using PlainAdam = rules::Adam<decay, false>;
+template <rules::Decay decay>
+using AmsGrad = rules::Adam<decay, true>;
 
 template <class Options>
 AdamFamily<Options>::AdamFamily(const char* name, const std::vector<typename OptimizerOf<Options>::Group>& groups)
@@ -78,15 +65,14 @@ StepPlan AdamFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t s
   const Options& o = this->options(entry.group);
   const auto t = static_cast<double>(step);
   constexpr bool decoupled = std::is_same_v<Options, AdamWOptions>;
-  // Without decay nothing is added: 0·inf would be NaN.
-  const rules::Decay decay = o.weight_decay == 0 ? rules::Decay::none
-                             : decoupled         ? rules::Decay::decoupled
-                                                 : rules::Decay::coupled;
+  const rules::Decay decay = decay_of(o.weight_decay, decoupled);
   const double keep = decoupled ? 1 - o.lr * o.weight_decay : 1;
   const double rate = o.lr / (1 - std::pow(o.betas.beta1, t));
   const double correction2 = 1 - std::pow(o.betas.beta2, t);
-  StepPlan plan{
-      .rule = o.amsgrad ? rule_of<true>(decay) : rule_of<false>(decay),
+  // The largest v of every row begins with the first step that asks for it.
+  const bool begins = o.amsgrad && step > 1 && !entry.slots[2].defined();
+  return {
+      .rule = o.amsgrad ? rule_of<AmsGrad>(decay) : rule_of<PlainAdam>(decay),
       .numbers = rules::AdamCoefficients<double>{.step_size = rate,
                                                  .fresh1 = 1 - o.betas.beta1,
                                                  .beta2 = o.betas.beta2,
@@ -96,20 +82,15 @@ StepPlan AdamFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t s
                                                  .weight_decay = o.weight_decay,
                                                  .keep = keep,
                                                  .sign = o.maximize ? -1.0 : 1.0},
-      .time = AdamTime{.step = {.rate = rate,
-                                .beta1 = o.betas.beta1,
-                                .beta2 = o.betas.beta2,
-                                .correction2 = correction2,
-                                .keep = keep},
-                       .eps = o.eps,
-                       .amsgrad = o.amsgrad},
+      .time = begins ? Time(WholeTable{})
+                     : time_of_moments(decay, {.step = {.rate = rate,
+                                                        .beta1 = o.betas.beta1,
+                                                        .beta2 = o.betas.beta2,
+                                                        .correction2 = correction2,
+                                                        .keep = keep},
+                                               .eps = o.eps,
+                                               .amsgrad = o.amsgrad}),
   };
-  if (decay == rules::Decay::coupled) {
-    plan.time = ReplayTime{};
-  } else if (keep <= 0) {
-    plan.time = WholeTable{};
-  }
-  return plan;
 }
 
 template class AdamFamily<AdamOptions>;

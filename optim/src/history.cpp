@@ -1,6 +1,9 @@
 #include "history.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -65,6 +68,82 @@ class LinearHistory final : public History {
   LinearSpans spans_;
 };
 
+class RmspropHistory final : public History {
+ public:
+  explicit RmspropHistory(const RmspropTime& first) : centered_(first.centered) {}
+
+  [[nodiscard]] bool takes(const StepPlan& plan) override {
+    const auto* time = std::get_if<RmspropTime>(&plan.time);
+    return time != nullptr && time->centered == centered_;
+  }
+  void push(const StepPlan& plan) override {
+    const auto& time = std::get<RmspropTime>(plan.time);
+    spans_.push(time.step);
+    log_alpha_.push(std::log(std::max(time.alpha, 1e-300)));
+  }
+  [[nodiscard]] std::int64_t now() const override { return spans_.now(); }
+  void forget_before(std::int64_t s) override {
+    spans_.forget_before(s);
+    log_alpha_.forget_before(s);
+  }
+  [[nodiscard]] std::int64_t bytes() const override { return spans_.bytes() + log_alpha_.bytes(); }
+  [[nodiscard]] IdleTime idle() const override {
+    return {.rule = idle_rule<rules::RmspropIdle>, .span_size = sizeof(rules::RmspropSpan<float>) / sizeof(float)};
+  }
+  void fill_spans(const std::int64_t* gaps, std::int64_t count, void* spans, DType dtype) const override {
+    for_each_span(gaps, count, spans, dtype, idle().span_size, [&](auto* to, std::int64_t gap) {
+      const Matrix2 m = spans_.since(now() - gap);
+      const double faded = std::exp(log_alpha_.since(now() - gap));
+      put(to, m.m01, m.m11, faded, centered_ ? faded : 1);
+    });
+  }
+
+ private:
+  bool centered_;
+  LinearSpans spans_;
+  RunningSum log_alpha_;
+};
+
+class LionHistory final : public History {
+ public:
+  explicit LionHistory(const LionTime& first) : weight_decay_(first.weight_decay) {}
+
+  [[nodiscard]] bool takes(const StepPlan& plan) override {
+    const auto* time = std::get_if<LionTime>(&plan.time);
+    return time != nullptr && time->weight_decay == weight_decay_;
+  }
+  void push(const StepPlan& plan) override {
+    const auto& time = std::get<LionTime>(plan.time);
+    moves_.push(weight_decay_ == 0 ? time.lr : std::log1p(-time.lr * weight_decay_));
+    log_beta2_.push(std::log(time.beta2));
+  }
+  [[nodiscard]] std::int64_t now() const override { return moves_.now(); }
+  void forget_before(std::int64_t s) override {
+    moves_.forget_before(s);
+    log_beta2_.forget_before(s);
+  }
+  [[nodiscard]] std::int64_t bytes() const override { return moves_.bytes() + log_beta2_.bytes(); }
+  [[nodiscard]] IdleTime idle() const override {
+    return {.rule = idle_rule<rules::LionIdle>, .span_size = sizeof(rules::LionSpan<float>) / sizeof(float)};
+  }
+  void fill_spans(const std::int64_t* gaps, std::int64_t count, void* spans, DType dtype) const override {
+    for_each_span(gaps, count, spans, dtype, idle().span_size, [&]<class T>(T* to, std::int64_t gap) {
+      const double moves = moves_.since(now() - gap);
+      // The sum of what is left of each step's lr telescopes to what decay takes, divided by weight_decay.
+      const double less_one = weight_decay_ == 0 ? 0 : std::expm1(moves);
+      const double travel = weight_decay_ == 0 ? moves : -less_one / weight_decay_;
+      const Split kept(weight_decay_ == 0 ? 1 : std::exp(moves), less_one);
+      const double m_factor = std::exp(log_beta2_.since(now() - gap));
+      put(to, kept.near, kept.rest, travel, std::max(m_factor, static_cast<double>(std::numeric_limits<T>::min())));
+    });
+  }
+
+ private:
+  double weight_decay_;  // the same for all steps
+  RunningSum moves_;     // logarithms of 1 - lr·weight_decay; without decay, lr
+  RunningSum log_beta2_;
+};
+
 // How exact a fit must be, and what is cut off it.
 double tolerance(DType dtype) { return dtype == DType::float64 ? 1e-11 : 3e-6; }
 double cut(DType dtype) { return dtype == DType::float64 ? 0 : 1e-7; }
@@ -83,16 +162,17 @@ class AdamHistory final : public History {
     spans_.restart(steps_before, beta1_, beta2_);
   }
 
-  // The number eps enters when a span is used, not when it is made; other betas may ask for a better fit.
+  // The number eps enters when a span is used, not when it is made. Another beta1 may ask for a better fit; another
+  // beta2 changes the correction of v at a stroke, to where no fit reaches.
   [[nodiscard]] bool takes(const StepPlan& plan) override {
     const auto* time = std::get_if<AdamTime>(&plan.time);
     if (time == nullptr || time->eps != eps_ || time->amsgrad != amsgrad_ || time->corrected != corrected_)
       return false;
-    if (time->step.beta1 == beta1_ && time->step.beta2 == beta2_) return true;
-    const auto fit = AdamSpans::choose(time->step.beta1, time->step.beta2, tolerance(dtype_), amsgrad_, corrected_);
+    if (time->step.beta2 != beta2_) return false;
+    if (time->step.beta1 == beta1_) return true;
+    const auto fit = AdamSpans::choose(time->step.beta1, beta2_, tolerance(dtype_), amsgrad_, corrected_);
     if (!fit || fit->degree > fit_.degree) return false;
     beta1_ = time->step.beta1;
-    beta2_ = time->step.beta2;
     return true;
   }
   void push(const StepPlan& plan) override { spans_.push(std::get<AdamTime>(plan.time).step); }
@@ -107,8 +187,7 @@ class AdamHistory final : public History {
     for_each_span(gaps, count, spans, dtype, idle().span_size, [&](auto* to, std::int64_t gap) {
       const AdamSpan span = spans_.since(now() - gap);
       const Split kept(span.keep, span.keep_less_one);
-      to = put(to, kept.near, kept.rest, span.m_factor, span.v_factor, span.root_scale, span.plain, eps_,
-               span.degree);
+      to = put(to, kept.near, kept.rest, span.m_factor, span.v_factor, span.root_scale, span.plain, eps_, span.degree);
       for (int j = 0; j <= span.degree; ++j) to = put(to, span.a[j]);
     });
   }
@@ -174,6 +253,8 @@ class ReplayHistory final : public History {
 
 std::unique_ptr<History> make_history(const StepPlan& plan, DType dtype, std::int64_t steps_before) {
   if (std::holds_alternative<LinearTime>(plan.time)) return std::make_unique<LinearHistory>();
+  if (const auto* time = std::get_if<RmspropTime>(&plan.time)) return std::make_unique<RmspropHistory>(*time);
+  if (const auto* time = std::get_if<LionTime>(&plan.time)) return std::make_unique<LionHistory>(*time);
   if (const auto* time = std::get_if<AdamTime>(&plan.time)) {
     const auto fit =
         AdamSpans::choose(time->step.beta1, time->step.beta2, tolerance(dtype), time->amsgrad, time->corrected);

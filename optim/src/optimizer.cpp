@@ -1,7 +1,7 @@
 #include <embergrad/autograd.hpp>
 #include <embergrad/error.hpp>
 #include <embergrad/ops.hpp>
-#include <embergrad/optim/optimizer.hpp>
+#include <embergrad/optim/optimizer_of.hpp>
 #include <embergrad/warning.hpp>
 
 #include <fmt/format.h>
@@ -23,8 +23,6 @@
 
 namespace embergrad::optim {
 namespace {
-
-constexpr const char* updates_words[] = {"exact", "touched_only", "dense"};
 
 constexpr std::int64_t layout_version = 2;  // 1 knew no `updates`
 
@@ -83,6 +81,10 @@ void Optimizer::check_group(std::size_t group) const {
   if (group >= group_sizes_.size()) {
     throw IndexError(fmt::format("{}: group is {}, but there are {}", name(), group, group_sizes_.size()));
   }
+}
+
+void Optimizer::check_no_problems(std::size_t group, const std::vector<std::string>& problems) const {
+  if (!problems.empty()) throw ValueError(fmt::format("{}: group {}: {}", name(), group, fmt::join(problems, "; ")));
 }
 
 std::vector<Tensor> Optimizer::parameters(std::size_t group) const {
@@ -159,11 +161,12 @@ Optimizer::Way Optimizer::way_of(const Entry& entry, const detail::StepPlan& pla
 }
 
 // Brings a table up to date that another optimizer defers, who loses it.
-void Optimizer::take_over(const Tensor& parameter) const {
+void Optimizer::take_over(const Tensor& parameter) {
   embergrad::detail::Storage& storage = *parameter.state()->storage;
   if (embergrad::detail::deferral_of(storage) == nullptr) return;
   embergrad::detail::settle_rows(parameter);
   embergrad::detail::defer_rows(storage, nullptr);
+  if (std::exchange(has_warned_, true)) return;
   embergrad::detail::warn(fmt::format("{}: a table of shape {} was stepped by another optimizer; its rows were brought "
                                       "up to date",
                                       name(), parameter.shape().to_string())
@@ -179,6 +182,10 @@ void Optimizer::prepare(std::size_t index) {
   if (!gradient.defined()) return;
   const auto place = [&] { return fmt::format("{}: parameter {}", name(), index); };
   const bool sparse = gradient.is_sparse();
+  if (!sparse && layout_.sparse_alone) {
+    throw ValueError(
+        fmt::format("{} has a dense gradient, but {} takes sparse ones alone; Adam takes both", place(), name()));
+  }
   if (!is_floating(parameter.dtype())) {
     throw DTypeError(fmt::format("{} must be floating, but has become {}", place(), name_of(parameter.dtype())));
   }
@@ -198,8 +205,17 @@ void Optimizer::prepare(std::size_t index) {
     throw DeviceError(fmt::format("{} is on {}, but its gradient on {}", place(), parameter.device().to_string(),
                                   device.to_string()));
   }
-  const Way way = way_of(entry, plan(entry, entry.steps + 1, !entry.slots[0].defined()));
+  const detail::StepPlan planned = plan(entry, entry.steps + 1, !entry.slots[0].defined());
+  const Way way = way_of(entry, planned);
   if (way == Way::deferred_rows) {
+    const auto* adam = std::get_if<detail::AdamTime>(&planned.time);
+    const double least_eps = computed == DType::float64 ? 0 : 1e-15;
+    if (adam != nullptr && adam->eps <= least_eps) {
+      throw ValueError(
+          fmt::format("{} has a sparse gradient, and eps is {}, but updates = exact needs eps above {}: rows "
+                      "without a gradient would be divided by nothing",
+                      place(), adam->eps, least_eps));
+    }
     if (item_size(parameter.dtype()) == 2) {
       throw DTypeError(fmt::format(
           "{} is {} and has a sparse gradient, but updates = exact needs float32 or float64: idle rows move "
@@ -218,7 +234,10 @@ void Optimizer::prepare(std::size_t index) {
   if (way != Way::deferred_rows || (entry.deferral != nullptr && !entry.deferral->holds(parameter))) {
     entry.deferral.reset();
   }
-  if (entry.deferral == nullptr) take_over(parameter);
+  if (entry.deferral == nullptr) {
+    take_over(parameter);
+    if (way == Way::deferred_rows) entry.deferral = std::make_shared<detail::Deferral>(parameter);
+  }
   if (sparse) static_cast<void>(gradient.rows().values());  // summed here, where memory may run out
   if (sparse && way == Way::dense) entry.dense_grad = gradient.to_dense();
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
@@ -244,21 +263,20 @@ void Optimizer::prepare(std::size_t index) {
 void Optimizer::apply(Entry& entry) {
   Tensor& parameter = entry.parameter;
   const Gradient& gradient = parameter.grad();
-  const bool first = !entry.slots[0].defined();
+  const detail::StepPlan planned = plan(entry, entry.steps + 1, !entry.slots[0].defined());
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     if (entry.spares[s].defined()) entry.slots[s] = std::exchange(entry.spares[s], {});
   }
-  const detail::StepPlan planned = plan(entry, entry.steps + 1, first);
   const Way way = way_of(entry, planned);
   const bool by_rows = way == Way::rows || way == Way::deferred_rows;
   const Tensor grad = by_rows                      ? gradient.rows().values()
                       : entry.dense_grad.defined() ? std::exchange(entry.dense_grad, {})
                                                    : gradient.dense();
   if (way == Way::deferred_rows) {
-    if (entry.deferral == nullptr) entry.deferral = std::make_shared<detail::Deferral>(parameter);
     entry.deferral->clock->begin(planned, entry.slots, entry.steps);
   }
   if (layout_.counts_steps) ++entry.steps;
+  entry.number = planned.number;
   embergrad::detail::begin_row_change(name(), parameter);
 
   // The list of frozen rows belongs to the storage, whose rows begin before those of a view with an offset.
@@ -320,10 +338,10 @@ void Optimizer::settle_all() {
 
 void Optimizer::set_updates(std::size_t group, Updates updates) {
   check_group(group);
+  take_updates(group, updates);
   for (Entry& entry : entries_) {
     if (entry.group == group) entry.deferral.reset();
   }
-  take_updates(group, updates);
 }
 
 std::vector<std::int64_t> Optimizer::last_steps(std::size_t parameter) const {
@@ -337,7 +355,7 @@ std::int64_t Optimizer::history_bytes() const {
   return bytes;
 }
 
-const char* name_of(Updates updates) { return updates_words[static_cast<std::size_t>(updates)]; }
+const char* name_of(Updates updates) { return detail::updates_words[static_cast<std::size_t>(updates)]; }
 
 // --- state
 
@@ -354,11 +372,18 @@ Tensor Optimizer::state(std::size_t parameter, std::string_view wanted) const {
   if (layout_.counts_steps && wanted == "step") {
     return entry.steps == 0 ? Tensor() : tensor(static_cast<double>(entry.steps));
   }
+  if (layout_.number != nullptr && wanted == layout_.number) {
+    return entry.steps == 0 ? Tensor() : tensor(double{entry.number});
+  }
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     if (wanted == layout_.slots[s]) return entry.slots[s];
   }
-  throw ValueError(fmt::format("{}: there is no state named \"{}\"; there is {}{}", name(), wanted,
-                               layout_.counts_steps ? "step, " : "", fmt::join(layout_.slots, ", ")));
+  std::vector<std::string> names;
+  if (layout_.counts_steps) names.emplace_back("step");
+  if (layout_.number != nullptr) names.emplace_back(layout_.number);
+  names.insert(names.end(), layout_.slots.begin(), layout_.slots.end());
+  throw ValueError(
+      fmt::format("{}: there is no state named \"{}\"; there is {}", name(), wanted, fmt::join(names, ", ")));
 }
 
 Optimizer::Keys Optimizer::numbers() const {
@@ -428,6 +453,9 @@ StateDict Optimizer::state_dict(const Keys& keys) const {
     const std::string prefix = fmt::format("state.{}.", keys.parameters[i]);
     if (keys.are_names) state.set(prefix + "group", tensor(static_cast<std::int64_t>(entry.group)));
     if (entry.steps > 0) state.set(prefix + "step", tensor(entry.steps));  // float32 does not hold every number
+    if (entry.steps > 0 && layout_.number != nullptr) {
+      state.set(prefix + layout_.number, tensor(double{entry.number}));
+    }
     for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
       if (entry.slots[s].defined()) state.set(prefix + layout_.slots[s], entry.slots[s]);
     }
@@ -569,14 +597,27 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
     }
     bool has_any = step != nullptr;
     bool has_all = step != nullptr;
+    std::vector<std::string> together{"step"};
+    if (layout_.number != nullptr) {
+      const Tensor* number = find(prefix + layout_.number);
+      together.emplace_back(layout_.number);
+      has_any = has_any || number != nullptr;
+      has_all = has_all && number != nullptr;
+      const double value = number == nullptr ? 1 : number->numel() == 1 ? number->item() : -1;
+      entry.number = static_cast<float>(value);
+      if (!(value >= 0 && value <= 1)) {
+        problems.push_back(fmt::format("{}{} must be one number in [0, 1]", prefix, layout_.number));
+      }
+    }
     for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
       const bool has_slot = source.contains(prefix + layout_.slots[s]);
       has_any = has_any || has_slot;
-      if (s < layout_.always) has_all = has_all && has_slot;
+      if (s >= layout_.always) continue;
+      has_all = has_all && has_slot;
+      together.emplace_back(layout_.slots[s]);
     }
     if (has_any && !has_all) {
-      problems.push_back(fmt::format("{}step, {} must be there together", prefix,
-                                     fmt::join(layout_.slots.first(layout_.always), ", ")));
+      problems.push_back(fmt::format("{}{} must be there together", prefix, fmt::join(together, ", ")));
     }
   }
 

@@ -14,6 +14,18 @@ struct NoTime {};
 struct LinearTime {
   Matrix2 step;
 };
+// Closed: the averages (slots 0 and 2) fade, w follows the momentum (slot 1).
+struct RmspropTime {
+  Matrix2 step;  // of w and momentum
+  double alpha;
+  bool centered;
+};
+// Closed: w goes on by the sign of the moment (slot 0), which fades.
+struct LionTime {
+  double lr;
+  double beta2;  // above 0
+  double weight_decay;
+};
 // Bounded: the moments fade (slots 0 and 1; the largest second moment is slot 2), within a proven relative error.
 struct AdamTime {
   AdamStepOfTime step;
@@ -26,12 +38,33 @@ struct ReplayTime {};
 // No span describes this step: every row is taken along.
 struct WholeTable {};
 
-using Time = std::variant<NoTime, LinearTime, AdamTime, ReplayTime, WholeTable>;
+using Time = std::variant<NoTime, LinearTime, RmspropTime, LionTime, AdamTime, ReplayTime, WholeTable>;
+
+// The time of Adam and its kin, by how they decay: where it enters the moments, no form is known.
+inline Time time_of_moments(rules::Decay decay, const AdamTime& time) {
+  if (decay == rules::Decay::coupled) return ReplayTime{};
+  if (time.step.keep <= 0) return WholeTable{};
+  return time;
+}
+
+// The rule that decays so.
+template <template <rules::Decay> class Rule>
+StepRule rule_of(rules::Decay decay) {
+  switch (decay) {
+    case rules::Decay::none:
+      return step_rule<Rule<rules::Decay::none>>;
+    case rules::Decay::coupled:
+      return step_rule<Rule<rules::Decay::coupled>>;
+    default:
+      return step_rule<Rule<rules::Decay::decoupled>>;
+  }
+}
 
 struct StepPlan {
   StepRule rule;
   StepNumbers numbers;
   Time time;
+  float number = 1;  // the parameter's, after the step (Optimizer::Layout)
 };
 
 }  // namespace embergrad::optim::detail

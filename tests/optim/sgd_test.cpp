@@ -13,6 +13,7 @@
 #include "kernels/rules/sgd.hpp"
 #include "nn/says.hpp"
 #include "optim/optim_support.hpp"
+#include "optim/rule_support.hpp"
 #include "support/compare.hpp"
 
 namespace eg = embergrad;
@@ -24,6 +25,8 @@ using eg::test::equal_to;
 using eg::test::leaf;
 using eg::test::says;
 using optim::SGD;
+using optim::SGDW;
+using optim::SGDWOptions;
 
 namespace {
 
@@ -42,6 +45,30 @@ BOOST_AUTO_TEST_CASE(numbers_of_pytorch) {
              twelve_places);
   BOOST_TEST(std::abs(stored({.lr = .1, .momentum = .9, .weight_decay = .1, .nesterov = true, .maximize = true}) -
                       0.568863436709) < twelve_places);
+}
+
+// PyTorch 2.15, float64: w *= 1 - lr·weight_decay, then a step of its SGD without decay.
+BOOST_AUTO_TEST_CASE(numbers_of_decoupled_decay) {
+  const auto stored_w = [](const SGDWOptions& options) { return after_stored_gradients<SGDW>(options); };
+  BOOST_TEST(std::abs(stored_w({.lr = .1, .weight_decay = .1}) - 0.36263787465) < twelve_places);
+  BOOST_TEST(std::abs(stored_w({.lr = .1, .momentum = .9, .weight_decay = .1}) - 0.43679637165) < twelve_places);
+  BOOST_TEST(std::abs(stored_w({.lr = .1, .momentum = .9, .dampening = .5, .weight_decay = .2}) - 0.3732637696) <
+             twelve_places);
+  BOOST_TEST(std::abs(stored_w({.lr = .1, .momentum = .9, .weight_decay = .1, .nesterov = true, .maximize = true}) -
+                      0.62318096322) < twelve_places);
+}
+
+BOOST_AUTO_TEST_CASE(decoupled_decay_in_all_modes) {
+  using eg::test::check_modes;
+  using eg::test::trainer;
+  check_modes(trainer<SGDW>("plain", SGDWOptions{.lr = .1, .weight_decay = .05}, eg::test::closed));
+  check_modes(trainer<SGDW>("momentum", SGDWOptions{.lr = .1, .momentum = .9, .dampening = .5, .weight_decay = .05},
+                            eg::test::closed));
+  check_modes(trainer<SGDW>("nesterov", SGDWOptions{.lr = .1, .momentum = .9, .weight_decay = .05, .nesterov = true},
+                            eg::test::closed));
+  // A row that decay throws over to the other side.
+  check_modes(
+      trainer<SGDW>("fast decay", SGDWOptions{.lr = .05, .momentum = .5, .weight_decay = 30}, eg::test::closed));
 }
 
 BOOST_AUTO_TEST_CASE(the_first_momentum_is_the_gradient_itself) {
@@ -138,6 +165,9 @@ BOOST_AUTO_TEST_CASE(options_are_validated) {
   refused({.nesterov = true}, {"nesterov", "momentum"});
   refused({.momentum = .9, .dampening = .1, .nesterov = true}, {"nesterov", "0.1"});
   refused({.lr = -1, .weight_decay = -2}, {"lr", "weight_decay"});  // all at once
+  eg::test::check_refused<SGDW>(SGDWOptions{.lr = -1}, {"SGDW", "group 0", "lr", "-1"});
+  eg::test::check_refused<SGDW>(SGDWOptions{.weight_decay = nan}, {"SGDW", "weight_decay", "nan"});
+  BOOST_TEST(SGDW({p}).options().weight_decay == 1e-2);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

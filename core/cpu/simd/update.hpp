@@ -1,17 +1,22 @@
 // Included by table.cpp inside a namespace. Optimizers and gradient clipping.
 
+// A slot's number, or where a rule keeps none, one that nobody looks at.
+template <bool kept, class T>
+[[gnu::always_inline]] static inline T& slot_at(T* slot, T& none, std::int64_t i) {
+  if constexpr (kept) {
+    return slot[i];
+  } else {
+    return none;
+  }
+}
+
 template <class Rule, class Gradient, class T>
 static void step_numbers(const typename Rule::template Coefficients<T>& c, T* __restrict param, const Gradient& grad,
                          T* __restrict s0, T* __restrict s1, T* __restrict s2, std::int64_t n) {
   T none = 0;
-  if constexpr (Rule::slots == 0) {
-    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], none, none, none);
-  } else if constexpr (Rule::slots == 1) {
-    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], s0[i], none, none);
-  } else if constexpr (Rule::slots == 2) {
-    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], s0[i], s1[i], none);
-  } else {
-    for (std::int64_t i = 0; i < n; ++i) Rule::step(c, param[i], grad[i], s0[i], s1[i], s2[i]);
+  for (std::int64_t i = 0; i < n; ++i) {
+    Rule::step(c, param[i], grad[i], slot_at<(Rule::slots & 0b001) != 0>(s0, none, i),
+               slot_at<(Rule::slots & 0b010) != 0>(s1, none, i), slot_at<(Rule::slots & 0b100) != 0>(s2, none, i));
   }
 }
 
@@ -43,10 +48,12 @@ static void idle_loop(const T* span, T* __restrict param, T* __restrict s0, T* _
   Span c;
   __builtin_memcpy(&c, span, sizeof(c));
   const T* tail = span + sizeof(Span) / sizeof(T);
-  // A slot that is not there is not looked at by its rule, or stays zero.
-  T zeros[16] = {};
+  // A slot that is not there is not looked at by its rule, or stays zero. Several vectors at once: each number waits
+  // for the one before it in a chain of sums.
+  T zeros[64] = {};
   const auto at = [&](T* slot, std::int64_t i) { return slot == nullptr ? zeros : slot + i; };
   std::int64_t i = 0;
+  for (; i + 64 <= n; i += 64) Rule::template idle<64>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
   for (; i + 16 <= n; i += 16) Rule::template idle<16>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
   for (; i < n; ++i) Rule::template idle<1>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
 }

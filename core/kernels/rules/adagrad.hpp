@@ -19,7 +19,7 @@ struct AdagradCoefficients {
 // Without decay nothing moves where there is no gradient.
 template <bool decays>
 struct Adagrad {
-  static constexpr int slots = 1;
+  static constexpr unsigned slots = 0b001;
   template <class T>
   using Coefficients = AdagradCoefficients<T>;
 

@@ -1,9 +1,9 @@
 // One number under stochastic gradient descent. Nothing here but plain arithmetic, for host and device alike.
 //
 // A rule says what a gradient does to a number w and to what is kept beside it; kernels/rules/update.hpp lists all:
-//   static constexpr int slots;           how many numbers are kept beside w
+//   static constexpr unsigned slots;      which numbers are kept beside w: bit i stands for slot i
 //   template <class T> Coefficients;      what a step multiplies by: numbers of type T and nothing else
-//   step(coefficients, w, g, s0, s1, s2)  one step; slots beyond `slots` are not looked at
+//   step(coefficients, w, g, s0, s1, s2)  one step; slots that are not kept are not looked at
 // What time does to w where there is no gradient is an idle rule, which takes `lanes` numbers of a row at once:
 //   template <class T> Span;              what happened since the row was settled: numbers of type T and nothing else
 //   idle<lanes>(span, tail, w, s0, s1, s2)
@@ -36,7 +36,7 @@ struct SgdCoefficients {
 // Without momentum: w -= lr·g. A buffer starts at zero.
 template <bool has_momentum, bool nesterov, Decay decay>
 struct Sgd {
-  static constexpr int slots = has_momentum ? 1 : 0;
+  static constexpr unsigned slots = has_momentum ? 0b001 : 0;
   template <class T>
   using Coefficients = SgdCoefficients<T>;
 

@@ -4,15 +4,10 @@
 
 #include <vector>
 
+#include <embergrad/optim/betas.hpp>
 #include <embergrad/optim/optimizer.hpp>
 
 namespace embergrad::optim {
-
-/// Decay of the two moments, each in [0, 1).
-struct Betas {
-  double beta1 = 0.9;    ///< of the gradient
-  double beta2 = 0.999;  ///< of its square
-};
 
 /// Options of `Adam`, in PyTorch's order. All finite.
 struct AdamOptions {

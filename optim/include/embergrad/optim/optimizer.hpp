@@ -65,7 +65,7 @@ class Optimizer {
   void set_lr(double lr, std::size_t group = 0);
   /// What becomes of idle rows under sparse gradients.
   [[nodiscard]] virtual Updates updates(std::size_t group = 0) const = 0;
-  /// Changes that; all rows of the group are brought up to date first.
+  /// Changes that; all rows of the group are brought up to date first. ValueError where there is no choice.
   void set_updates(std::size_t group, Updates updates);
   /// Whether a step is left out as a whole, no step counted, if a gradient holds NaN or an infinity. At first no: they
   /// reach the parameters, as in PyTorch. Looking costs a pass over the gradients.
@@ -84,8 +84,8 @@ class Optimizer {
   /// made, or what the last OneCycleLR chose; nothing if there was no scheduler.
   [[nodiscard]] std::optional<double> initial_lr(std::size_t group = 0) const;
 
-  /// A state tensor of a parameter under PyTorch's name (`momentum_buffer`; `step`, `exp_avg`, `exp_avg_sq`,
-  /// `max_exp_avg_sq`); undefined if there is none yet. Parameters are counted over all groups. IndexError if there is
+  /// A state tensor of a parameter under PyTorch's name (`momentum_buffer`; `step`, `exp_avg`, …: each optimizer says
+  /// which); undefined if there is none yet. Parameters are counted over all groups. IndexError if there is
   /// no such parameter, ValueError if this optimizer has no state of that name.
   [[nodiscard]] Tensor state(std::size_t parameter, std::string_view name) const;
 
@@ -118,12 +118,15 @@ class Optimizer {
     std::span<const char* const> slots;  ///< names of the tensors shaped like the parameter
     bool counts_steps;                   ///< then `step` is kept too
     std::size_t always = 0;              ///< so many of the slots are there, with `step`, from the first step on
+    const char* number = nullptr;        ///< of one more number, in [0, 1], that is there with `step`
+    bool sparse_alone = false;           ///< dense gradients are refused
   };
   /// A parameter and its state.
   struct Entry {
     Tensor parameter;                      ///< the handle
     std::size_t group = 0;                 ///< its group
     std::int64_t steps = 0;                ///< taken so far
+    float number = 1;                      ///< see Layout
     std::array<Tensor, max_slots> slots;   ///< undefined until used
     std::array<Tensor, max_slots> spares;  ///< made before anything is changed, for slots that are missing
     Tensor dense_grad = {};                ///< made likewise, of a sparse gradient that all rows take part in
@@ -147,6 +150,8 @@ class Optimizer {
   void check_not_empty() const;
   /// IndexError if there is no such group.
   void check_group(std::size_t group) const;
+  /// ValueError that lists what is wrong with a group's options, if anything is.
+  void check_no_problems(std::size_t group, const std::vector<std::string>& problems) const;
 
   /// The options of a group, all of them.
   [[nodiscard]] virtual std::vector<Option> group_options(std::size_t group) const = 0;
@@ -185,7 +190,7 @@ class Optimizer {
   enum class Way : unsigned char { none, dense, rows, deferred_rows };
 
   [[nodiscard]] const Entry& checked_entry(std::size_t parameter) const;
-  void take_over(const Tensor& parameter) const;
+  void take_over(const Tensor& parameter);
   [[nodiscard]] Way way_of(const Entry& entry, const detail::StepPlan& plan) const;
   void prepare(std::size_t index);
   void apply(Entry& entry);
@@ -203,6 +208,7 @@ class Optimizer {
   std::vector<std::size_t> group_sizes_;
   std::vector<std::optional<double>> initial_lrs_;
   bool skip_nonfinite_ = false;
+  bool has_warned_ = false;
   std::int64_t skipped_ = 0;
 };
 
@@ -225,7 +231,7 @@ class OptimizerOf : public Optimizer {
   /// only set_updates changes; nothing is changed then.
   void set_options(std::size_t group, const OptionsType& options);
   /// See Optimizer.
-  [[nodiscard]] Updates updates(std::size_t group = 0) const override { return options(group).updates; }
+  [[nodiscard]] Updates updates(std::size_t group = 0) const override;
 
  protected:
   /// Errors of add_group, and ValueError for invalid options.
@@ -240,9 +246,12 @@ class OptimizerOf : public Optimizer {
   /// See Optimizer.
   void take_options(std::size_t group, const std::vector<Option>& options) override;
   /// See Optimizer.
-  void take_updates(std::size_t group, Updates updates) override { options_[group].updates = updates; }
+  void take_updates(std::size_t group, Updates updates) override;
 
  private:
+  // Without that field, idle rows always stand still.
+  static constexpr bool has_updates = requires(OptionsType options) { options.updates; };
+
   std::vector<OptionsType> options_;
 };
 
