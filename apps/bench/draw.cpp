@@ -1,22 +1,17 @@
 #include "draw.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <common/zipf.hpp>
 #include <embergrad/text/order.hpp>
 
 namespace embergrad::bench {
 
 std::vector<int64_t> draw_rows(uint64_t seed, int64_t rows, bool zipf, int64_t count) {
   std::vector<int64_t> drawn(static_cast<size_t>(count));
-  std::vector<double> sums;
-  if (zipf) {
-    double sum = 0;
-    for (int64_t r = 1; r <= rows; ++r) sums.push_back(sum += std::pow(static_cast<double>(r), -1.05));
-  }
+  const common::Zipf law(zipf ? rows : 0);
   for (int64_t i = 0; i < count; ++i) {
     const double u = text::uniform(seed, static_cast<uint64_t>(i));
-    int64_t row = static_cast<int64_t>(u * static_cast<double>(rows));
-    if (zipf) row = std::upper_bound(sums.begin(), sums.end(), u * sums.back()) - sums.begin();
+    const int64_t row = zipf ? law.row(u) : static_cast<int64_t>(u * static_cast<double>(rows));
     drawn[static_cast<size_t>(i)] = std::min(row, rows - 1);
   }
   return drawn;

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <common/machine.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <embergrad/embergrad.hpp>
@@ -11,7 +12,6 @@
 #include <fstream>
 #include <iterator>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "measure.hpp"
@@ -83,17 +83,9 @@ std::string human(double seconds) {
   return fmt::format("{:.2f} s", seconds);
 }
 
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.rfind("model name", 0) == 0) return line.substr(line.find(':') + 2);
-  }
-  return "processor of unknown make";
-}
-
 void print_facts() {
-  fmt::print("embergrad {}, {}, float32 matrix products: {}\n{} x {}\n\n", EMBERGRAD_BENCH_VERSION,
-             EMBERGRAD_BENCH_BUILD, EMBERGRAD_BENCH_GEMM, std::thread::hardware_concurrency(), processor());
+  fmt::print("embergrad {}, {}, float32 matrix products: {}\n{} x {}\n\n", EMBERGRAD_VERSION, common::compiler(),
+             common::matrix_products(), common::processor_count(), common::processor());
 }
 
 /// One line of the table.
@@ -130,9 +122,9 @@ int measure_here(const std::vector<Workload>& all, const std::string& name, int 
   const double before = resident_mib();
   ordered_json result = workload.run(settings);
   result["peak_MiB"] = peak_resident_mib() - before;
-  result["embergrad"] = EMBERGRAD_BENCH_VERSION;
-  result["build"] = EMBERGRAD_BENCH_BUILD;
-  result["gemm"] = EMBERGRAD_BENCH_GEMM;
+  result["embergrad"] = EMBERGRAD_VERSION;
+  result["build"] = common::compiler();
+  result["gemm"] = common::matrix_products();
   result["threads"] = threads;
   result["case"] = workload.name;
   fmt::print("{}\n", result.dump());

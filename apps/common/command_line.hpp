@@ -147,12 +147,13 @@ inline void set_up(CLI::App& app) {
   app.footer(fmt::format("\n{} COMMAND --help tells more.", app.get_name()));
 }
 
-/// Reads the command line, whose callbacks do the work; the exit status. `status`: what they leave.
+/// Reads the command line, whose callbacks do the work; the exit status. `status`: what they leave. `commands`: those
+/// of which one must be given; null if none need be.
 inline int run(CLI::App& app, int argc, char** argv, const char* commands, const int& status) try {
   const char* const program = app.get_name().c_str();
   try {
     app.parse(argc, argv);
-    if (app.get_subcommands().empty()) {
+    if (commands != nullptr && app.get_subcommands().empty()) {
       return fail(program, bad_usage, fmt::format("a command is missing: {}; see --help", commands));
     }
   } catch (const CLI::ParseError& error) {

@@ -58,8 +58,10 @@ std::string to_json(const NetworkOptions& options) {
 // --- LstmTagger
 
 LstmTagger::LstmTagger(const NetworkOptions& options, int64_t words, int64_t tags)
-    : word_embeddings(
-          {.num_embeddings = words, .embedding_dim = options.embedding_dim, .padding_idx = Vocabulary::pad_id}),
+    : word_embeddings({.num_embeddings = words,
+                       .embedding_dim = options.embedding_dim,
+                       .padding_idx = Vocabulary::pad_id,
+                       .sparse = options.sparse}),
       lstm(lstm_options(options)),
       hidden2tag({.in_features = width(options), .out_features = tags}),
       dropout(options.dropout) {}

@@ -24,6 +24,7 @@ struct NetworkOptions {
   int64_t layers = 1;
   double dropout = 0;  ///< of the word vectors, between layers and of the LSTM's output, in training
   bool bidirectional = true;
+  bool sparse = false;  ///< the word table gets sparse gradients; no part of the model's file
 };
 
 /// The options as a JSON object.

@@ -7,6 +7,7 @@
 #include <embergrad/text/collate.hpp>
 #include <embergrad/text/corpus.hpp>
 #include <embergrad/text/vocabulary.hpp>
+#include <fstream>
 
 #include <cstdint>
 #include <iostream>
