@@ -2,10 +2,10 @@
 /// What the program can do: one function a command, which returns the exit status and throws embergrad::Error.
 #pragma once
 
+#include <common/train_options.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "model.hpp"
 
@@ -21,8 +21,8 @@ struct Columns {
   std::string label = "category";
 };
 
-/// `train`. What is not given has a default that depends on something else.
-struct TrainOptions {
+/// `train`
+struct TrainOptions : common::TrainOptions {
   static constexpr int64_t usual_epochs = 10;
   static constexpr int64_t usual_batch = 32;
   static constexpr int64_t usual_dim = 64;
@@ -33,31 +33,16 @@ struct TrainOptions {
   static constexpr double adam_lr = 1e-2;
   static constexpr double sgd_lr = 20;
 
-  std::vector<std::string> train = {};  ///< none: the embedded data
-  std::optional<std::string> dev = {};
-  std::optional<double> dev_fraction = {};
-  std::optional<std::string> test = {};
+  TrainOptions() { model = "classifier.safetensors"; }
+
   Columns columns = {};
   int64_t min_count = 1;
-
-  std::string model = "classifier.safetensors";
-  bool force = false;
-  std::optional<std::string> log = {};
-  bool quiet = false;
-  bool resume = false;
 
   std::optional<int64_t> dim = {};
   std::optional<int64_t> buckets = {};
   NetworkOptions network = {};   ///< `dim` as above
   FeatureOptions features = {};  ///< `buckets` as above
-
-  std::optional<int64_t> epochs = {};
-  std::optional<int64_t> batch = {};
-  uint64_t seed = 1;
   OptimizerKind optimizer = OptimizerKind::adagrad;
-  std::optional<double> lr = {};
-  int64_t patience = 0;
-  int threads = 1;
 };
 int train(const TrainOptions& options);
 

@@ -1,15 +1,17 @@
 #include <fmt/format.h>
 
 #include <common/command_line.hpp>
+#include <common/train_options.hpp>
 #include <string>
-#include <utility>
 
 #include "commands.hpp"
 
 namespace {
 
-using common::refuse;
 using common::whole;
+
+constexpr common::TrainWords words = {
+    .items = "texts", .embedded = "small embedded data", .own_dev = "the embedded data have their own"};
 
 void add_columns(CLI::App& command, classify::Columns& columns, const char* group) {
   command.add_option("--text-column", columns.text, "Name of the column of texts (text)")
@@ -60,35 +62,16 @@ void add_train(CLI::App& app, classify::TrainOptions& o, int& status) {
       "  embergrad-classify train --train a.csv --dev b.csv --model m.safetensors");
 
   const char* group = "Data";
-  c.add_option("--train", o.train, "Texts to learn from; may be given several times (small embedded data)")
-      ->type_name("FILE")
-      ->group(group)
-      ->expected(1)
-      ->take_all();
-  CLI::Option* dev = c.add_option("--dev", o.dev, "Texts to measure each epoch on")->type_name("FILE")->group(group);
-  CLI::Option* fraction =
-      c.add_option("--dev-fraction", o.dev_fraction,
-                   "Without --dev: share of the training texts, drawn by --seed, to set aside for that; 0: none (0.1)")
-          ->transform(common::share())
-          ->type_name("X")
-          ->group(group);
-  c.add_option("--test", o.test, "Texts to measure the best model on at the end")->type_name("FILE")->group(group);
+  common::add_data_options(c, o, words, group);
   add_columns(c, o.columns, group);
 
   group = "Result";
-  c.add_option("--model", o.model, "Model file to write (classifier.safetensors)")->type_name("FILE")->group(group);
-  CLI::Option* force =
-      c.add_flag("--force", o.force, "Replace the model file, its resume file and the log if they are there")
-          ->group(group);
-  CLI::Option* resume =
-      c.add_flag("--resume", o.resume, "Go on with the run that FILE.resume, beside the model file, comes from")
-          ->group(group);
-  c.add_option("--log", o.log,
-               "Write a line of JSON for each epoch: epoch, step, loss, accuracy (on the dev texts), lr, seconds (of "
-               "training); --resume appends")
-      ->type_name("FILE")
-      ->group(group);
-  c.add_flag("--quiet", o.quiet, "Only say how it ended")->group(group);
+  common::add_model_options(c, o, group);
+  common::add_report_options(
+      c, o,
+      "Write a line of JSON for each epoch: epoch, step, loss, accuracy (on the dev texts), lr, seconds (of "
+      "training); --resume appends",
+      group);
 
   group = "Features";
   c.add_option("--min-count", o.min_count, "Words seen less often have no vector of their own, only n-grams (1)")
@@ -128,15 +111,8 @@ void add_train(CLI::App& app, classify::TrainOptions& o, int& status) {
       ->group(group);
 
   group = "Training";
-  c.add_option("--epochs", o.epochs,
-               fmt::format("Times to go through the training texts ({})", TrainOptions::usual_epochs))
-      ->transform(whole<1>())
-      ->type_name("N")
-      ->group(group);
-  c.add_option("--batch", o.batch, fmt::format("Texts per step ({})", TrainOptions::usual_batch))
-      ->transform(whole<1>())
-      ->type_name("N")
-      ->group(group);
+  common::add_step_options(c, o, words, fmt::format("{}", TrainOptions::usual_epochs),
+                           fmt::format("{}", TrainOptions::usual_batch), group);
   c.add_option("--optimizer", o.optimizer,
                "adagrad or sgd, which change only the vectors that a step uses, or adam, which changes all (adagrad)")
       ->transform(common::one_of<OptimizerKind>(
@@ -149,24 +125,10 @@ void add_train(CLI::App& app, classify::TrainOptions& o, int& status) {
       ->transform(common::positive())
       ->type_name("X")
       ->group(group);
-  c.add_option("--patience", o.patience, "Stop after so many epochs without a better dev accuracy; 0: never (0)")
-      ->transform(whole<0>())
-      ->type_name("N")
-      ->group(group);
-  c.add_option("--seed", o.seed, "Starts all random numbers; the same seed gives the same model (1)")
-      ->transform(common::any_seed())
-      ->type_name("N")
-      ->group(group);
-  common::add_threads(c, o.threads, group);
+  common::add_run_options(c, o, group);
 
-  c.callback([&o, &status, dev, fraction, force, resume] {
-    if (o.train.empty() && *dev) refuse("--dev", "needs --train; the embedded data have their own");
-    if (o.train.empty() && *fraction) refuse("--dev-fraction", "needs --train; the embedded data have their own");
-    if (*dev && *fraction) refuse("--dev-fraction", "not together with --dev");
-    if (*force && *resume) refuse("--force", "not together with --resume");
-    if (*fraction && *o.dev_fraction == 0 && o.patience > 0) {
-      refuse("--patience", "needs development texts to measure on, but --dev-fraction is 0");
-    }
+  c.callback([&o, &status] {
+    common::check_together(o, words);
     status = classify::train(o);
   });
 }

@@ -1,21 +1,18 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <common/files.hpp>
 #include <common/interrupt.hpp>
 #include <common/notes.hpp>
 #include <common/run_files.hpp>
+#include <common/training.hpp>
 #include <cstdio>
 #include <embergrad/report/early_stopping.hpp>
 #include <embergrad/report/json_lines.hpp>
 #include <embergrad/report/progress.hpp>
 #include <embergrad/text/batches.hpp>
 #include <embergrad/text/csv.hpp>
-#include <embergrad/text/order.hpp>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -35,8 +32,6 @@ using common::count;
 using common::shown;
 using eg::text::Vocabulary;
 using nlohmann::json;
-
-constexpr double default_dev_fraction = 0.1;
 
 // --- what depends on other options
 
@@ -102,19 +97,6 @@ json recipe(const TrainOptions& options, const Plan& plan) {
           {"min_count", options.min_count}};
 }
 
-common::RunFiles files_of(const TrainOptions& options) {
-  return {.model = options.model,
-          .log = options.log,
-          .train = options.train,
-          .dev = options.dev,
-          .test = options.test,
-          .force = options.force,
-          .resume = options.resume};
-}
-
-/// Where a run leaves what it needs to go on.
-std::string resume_file(const TrainOptions& options) { return common::resume_file(options.model); }
-
 // --- data
 
 /// Texts and labels, and what the views point into.
@@ -148,23 +130,20 @@ struct Data {
   std::vector<std::string> found;  // what to say of it, line by line
 };
 
-/// Cuts the development part off the training texts: the last ones of a shuffled order.
-void set_aside(Data& data, double fraction, uint64_t seed) {
-  const int64_t all = data.train.size();
-  if (fraction == 0.0 || all == 1) {
-    data.found.emplace_back("dev         none: the model of the last epoch is kept");
-    return;
-  }
-  const int64_t wanted = std::llround(fraction * static_cast<double>(all));
-  const auto cut = static_cast<std::size_t>(all - std::clamp<int64_t>(wanted, 1, all - 1));
+/// Cuts the development part off the training texts.
+void set_aside(Data& data, const TrainOptions& options) {
+  const auto division = common::set_aside(data.train.size(), "text", options, data.found);
+  if (!division) return;
   const Texts whole = std::move(data.train);
   data.train = {.files = whole.files};
-  const std::vector<int64_t> order = eg::text::permutation(all, seed);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    Texts& part = i < cut ? data.train : data.dev;
-    part.texts.push_back(whole.texts[static_cast<std::size_t>(order[i])]);
-    part.labels.push_back(whole.labels[static_cast<std::size_t>(order[i])]);
-  }
+  const auto take = [&](const std::vector<int64_t>& places, Texts& part) {
+    for (const int64_t place : places) {
+      part.texts.push_back(whole.texts[static_cast<std::size_t>(place)]);
+      part.labels.push_back(whole.labels[static_cast<std::size_t>(place)]);
+    }
+  };
+  take(division->train, data.train);
+  take(division->dev, data.dev);
   data.found.push_back(
       fmt::format("dev         set aside of these: {}; left for training: {}", data.dev.counts(), data.train.counts()));
 }
@@ -184,9 +163,7 @@ Data read_data(const TrainOptions& options) {
   }
   for (const std::string& path : options.train) read("train", path, data.train);
   if (options.dev) read("dev", *options.dev, data.dev);
-  if (!options.train.empty() && !options.dev) {
-    set_aside(data, options.dev_fraction.value_or(default_dev_fraction), options.seed);
-  }
+  if (!options.train.empty() && !options.dev) set_aside(data, options);
   if (options.test) read("test", *options.test, data.test);
   return data;
 }
@@ -214,8 +191,6 @@ std::vector<eg::text::Sample> samples_of(const Classifier& classifier, const Tex
 
 // --- training
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 enum class Ending { complete, patience, interrupted };
 
 class Training {
@@ -235,19 +210,14 @@ class Training {
   /// Takes over where the run that wrote the resume file stands, and puts its best model back into the model file.
   /// ValueError if that is another run.
   void resume() {
-    const std::string path = resume_file(options_);
+    const std::string path = common::resume_file(options_);
     const eg::optim::Checkpoint checkpoint(path);
     const common::Notes notes(checkpoint.metadata(), path, program_name);
-    const std::vector<std::string> differ = common::differences(notes.object("origin"), origin());
-    if (!differ.empty()) {
-      throw eg::ValueError(fmt::format("--resume: {} was written by another run: {}", path, fmt::join(differ, "; ")));
-    }
+    common::check_same_run(path, common::differences(notes.object("origin"), origin()));
     const json position = notes.object("position");
     const int64_t epoch = notes.whole(position, "epoch", 1, INT64_MAX - 1);
     const int64_t steps = notes.whole(position, "steps", 0, INT64_MAX - 1);
-    if (epoch > plan_.epochs) {
-      throw eg::ValueError(fmt::format("--epochs: {} are fewer than {} has behind it", plan_.epochs, shown(path)));
-    }
+    common::check_epochs(path, epoch, plan_.epochs);
     try {
       stopping_.load_state(notes.text("best"));
       best_.network.load_state_dict(checkpoint.own());
@@ -284,12 +254,7 @@ class Training {
   [[nodiscard]] json origin() const {
     json all = recipe(options_, plan_);
     all.update(json::parse(to_json(plan_.network, plan_.features)));
-    json named;
-    for (const auto& [name, value] : all.items()) {
-      std::string option = "--" + name;
-      std::replace(option.begin(), option.end(), '_', '-');
-      named[option] = value;
-    }
+    json named = common::by_options(all);
     named.erase("--min-chars");
     named.erase("--max-chars");
     const FeatureOptions& features = plan_.features;
@@ -309,7 +274,7 @@ class Training {
   }
   void save_best() const { save_classifier(options_.model, best_, history(best_epoch())); }
   void save_resume() const {
-    eg::optim::save_checkpoint(resume_file(options_), parts(),
+    eg::optim::save_checkpoint(common::resume_file(options_), parts(),
                                {{"program", program_name},
                                 {"origin", origin().dump()},
                                 {"position", json{{"epoch", epoch_}, {"steps", steps_}}.dump()},
@@ -333,15 +298,11 @@ class Training {
   /// Trains an epoch and evaluates it. False if it was interrupted.
   bool run_epoch() {
     const int64_t epoch = epoch_ + 1;
-    std::optional<double> stopped;  // so that the progress line tells the rate of training alone
-    const double start = now();
+    common::Stopwatch watch;
+    const double start = watch.seconds();
     std::optional<eg::report::Progress> progress;
     if (!options_.quiet) {
-      progress.emplace(eg::report::ProgressOptions{.label = fmt::format("epoch {}/{}", epoch, plan_.epochs),
-                                                   .total = data_.train.size(),
-                                                   .unit = "texts",
-                                                   .out = stdout,
-                                                   .clock = [&stopped] { return stopped.value_or(now()); }});
+      progress.emplace(common::epoch_progress(epoch, plan_.epochs, data_.train.size(), "texts", watch));
     }
     classifier_.network.train();
     double total = 0;
@@ -355,12 +316,12 @@ class Training {
       ++steps_;
       if (progress) progress->advance(size, fmt::format("loss {:.4g}", total / static_cast<double>(texts)));
     }
-    stopped = now();
+    watch.stop();
     epoch_ = epoch;
 
     const double loss = total / static_cast<double>(texts);
     std::string note = fmt::format("loss {:.4g}", loss);
-    eg::report::JsonValue accuracy = nullptr;
+    std::optional<double> accuracy;
     double score = static_cast<double>(epoch);  // without dev texts the last epoch is the best
     if (!data_.dev.empty()) {
       score = evaluate(classifier_, data_.dev.texts, data_.dev.labels).accuracy();
@@ -375,12 +336,12 @@ class Training {
     save_resume();
     if (progress) progress->finish(note);
     if (log_) {
-      log_->write({{"epoch", epoch},
-                   {"step", steps_},
-                   {"loss", loss},
-                   {"accuracy", accuracy},
-                   {"lr", optimizer_->lr()},
-                   {"seconds", *stopped - start}});
+      common::write(*log_, {.epoch = epoch,
+                            .step = steps_,
+                            .loss = loss,
+                            .accuracy = accuracy,
+                            .lr = optimizer_->lr(),
+                            .seconds = watch.seconds() - start});
     }
     return true;
   }
@@ -412,10 +373,9 @@ void introduce(const TrainOptions& options, const Plan& plan, const Data& data, 
              count(options.min_count, "time"), ngrams,
              ngrams.empty() ? "" : fmt::format(", in {}", count(features.buckets, "bucket")));
   fmt::print("labels      {}\n", count(classifier.labels.size(), "label"));
-  int64_t parameters = 0;
-  for (const eg::Tensor& parameter : classifier.network.parameters()) parameters += parameter.numel();
   fmt::print("network     {} of vectors of size {}{}: {} parameters\n", mode_name(plan.network.mode), plan.network.dim,
-             plan.network.dropout > 0 ? fmt::format(", dropout {}", plan.network.dropout) : "", parameters);
+             plan.network.dropout > 0 ? fmt::format(", dropout {}", plan.network.dropout) : "",
+             common::parameter_count(classifier.network));
   fmt::print("training    {}, batches of {}, {} with learning rate {}, seed {}, {}\n", count(plan.epochs, "epoch"),
              count(plan.batch, "text"), name_of(options.optimizer), plan.lr, options.seed,
              count(eg::num_threads(), "thread"));
@@ -435,21 +395,17 @@ void show_examples(Classifier& classifier, const Texts& dev) {
 
 void conclude(const TrainOptions& options, const Plan& plan, const Data& data, Ending ending,
               const Training& training) {
-  if (!options.quiet) fmt::print("\n");
-  if (ending == Ending::patience && !options.quiet) {
-    fmt::print("stopped after {} without a better dev accuracy\n", count(options.patience, "epoch"));
-  }
-  if (!data.dev.empty()) {
-    fmt::print("best epoch {} of {}: dev accuracy {:.4f}\n", training.best_epoch(), plan.epochs,
-               training.best_accuracy());
-  }
+  common::print_outcome(options,
+                        {.by_patience = ending == Ending::patience,
+                         .best_epoch = training.best_epoch(),
+                         .epochs = plan.epochs,
+                         .best_accuracy = data.dev.empty() ? std::nullopt : std::optional(training.best_accuracy())});
   Classifier best = load_classifier(options.model);
   if (options.test) {
     const auto report = evaluate(best, data.test.texts, data.test.labels);
     fmt::print("test accuracy {:.4f}, macro F1 {:.4f}\n", report.accuracy(), report.macro_f1());
   }
-  fmt::print("model in {} ({:.1f} MB)\n", shown(options.model),
-             static_cast<double>(std::filesystem::file_size(options.model)) / 1e6);
+  common::print_model_file(options.model);
   if (options.train.empty() && !options.quiet) show_examples(best, data.dev);
 }
 
@@ -468,15 +424,13 @@ int stopped(const TrainOptions& options, const Training& training) {
 
 int train(const TrainOptions& options) {
   common::check_output(options.model, true);
-  common::check_names(files_of(options));
+  common::check_names(options);
   const common::FileLock lock(options.model);
-  common::check_outputs(files_of(options));
+  common::check_outputs(options);
   eg::set_num_threads(options.threads);
   const Plan plan = plan_of(options);
   const Data data = read_data(options);
-  if (options.patience > 0 && data.dev.empty()) {
-    throw eg::ValueError("--patience: there are no texts to measure on, see --dev and --dev-fraction");
-  }
+  common::check_patience(options, !data.dev.empty(), "texts");
 
   eg::manual_seed(options.seed);
   Features features(vocabulary_of(data.train, options.min_count), plan.features);
@@ -488,7 +442,8 @@ int train(const TrainOptions& options) {
   if (!options.quiet) {
     introduce(options, plan, data, classifier);
     if (options.resume) {
-      fmt::print("resumed     {}: {} behind it\n", shown(resume_file(options)), count(training.epoch(), "epoch"));
+      fmt::print("resumed     {}: {} behind it\n", shown(common::resume_file(options)),
+                 count(training.epoch(), "epoch"));
     }
     fmt::print("\n");
     std::fflush(stdout);

@@ -87,45 +87,72 @@ struct Data {
   }
 };
 
-nlohmann::ordered_json train(const Settings& settings, int64_t sentences) {
-  constexpr int64_t batches = 200;
-  const Data data(settings.ewt);
-  const std::vector<int64_t> order = text::permutation(static_cast<int64_t>(data.samples.size()), 1);
+/// The first 200 batches of an epoch, and what trains on them.
+struct Training {
+  Data data;
   std::vector<text::BagBatch> pool;
-  std::span<const int64_t> rest = order;
   int64_t words = 0;
-  for (int64_t b = 0; b < batches && !rest.empty(); ++b) {
-    const auto which = rest.first(std::min(rest.size(), static_cast<std::size_t>(sentences)));
-    rest = rest.subspan(which.size());
-    pool.push_back(text::collate_bags(data.samples, which));
-    words += pool.back().input.numel();
-  }
-  manual_seed(1);
-  BagClassifier model(data.words, data.labels);
-  optim::SGD optimizer(model.parameters(), {.lr = 0.5});
-  const auto weight_sum = [&] { return no_grad([&] { return sum(model.out.weight.to(DType::float64)).item(); }); };
+  BagClassifier model;
+  optim::SGD optimizer;
 
-  const auto units = static_cast<double>(pool.size());
-  auto result = measure({.repeat = settings.repeat, .units = units, .warm_up_seconds = 0, .check = weight_sum}, [&] {
-    for (const text::BagBatch& batch : pool) {
-      optimizer.zero_grad();
-      nn::cross_entropy(model.forward(batch), batch.labels).backward();
-      optimizer.step();
+  Training(const Settings& settings, int64_t sentences)
+      : data(settings.ewt), model(seeded(data)), optimizer(model.parameters(), {.lr = 0.5}) {
+    constexpr int64_t batches = 200;
+    const std::vector<int64_t> order = text::permutation(static_cast<int64_t>(data.samples.size()), 1);
+    std::span<const int64_t> rest = order;
+    for (int64_t b = 0; b < batches && !rest.empty(); ++b) {
+      const auto which = rest.first(std::min(rest.size(), static_cast<std::size_t>(sentences)));
+      rest = rest.subspan(which.size());
+      pool.push_back(text::collate_bags(data.samples, which));
+      words += pool.back().input.numel();
     }
+  }
+  /// One step; its loss.
+  Tensor step(const text::BagBatch& batch) {
+    optimizer.zero_grad();
+    Tensor loss = nn::cross_entropy(model.forward(batch), batch.labels);
+    loss.backward();
+    optimizer.step();
+    return loss;
+  }
+
+ private:
+  static BagClassifier seeded(const Data& data) {
+    manual_seed(1);
+    return {data.words, data.labels};
+  }
+};
+
+nlohmann::ordered_json train(const Settings& settings, int64_t sentences) {
+  Training training(settings, sentences);
+  const auto weight_sum = [&] {
+    return no_grad([&] { return sum(training.model.out.weight.to(DType::float64)).item(); });
+  };
+  const auto units = static_cast<double>(training.pool.size());
+  auto result = measure({.repeat = settings.repeat, .units = units, .warm_up_seconds = 0, .check = weight_sum}, [&] {
+    for (const text::BagBatch& batch : training.pool) static_cast<void>(training.step(batch));
   });
   result["unit"] = fmt::format("batch of {}", sentences);
-  result["words_per_s"] = static_cast<double>(words) / units / result["median"].get<double>();
-  result["vocab"] = data.words;
+  result["words_per_s"] = static_cast<double>(training.words) / units / result["median"].get<double>();
+  result["vocab"] = training.data.words;
   return result;
+}
+
+StateDict losses(const Settings& settings, int64_t sentences) {
+  Training training(settings, sentences);
+  return trajectory(training.model, std::ssize(training.pool),
+                    [&](int64_t i) { return training.step(training.pool[static_cast<std::size_t>(i)]); });
+}
+
+Workload with_batches_of(int64_t sentences) {
+  return {.name = fmt::format("bagclass_train/b{}", sentences),
+          .reads_ewt = true,
+          .run = [=](const Settings& s) { return train(s, sentences); },
+          .losses = [=](const Settings& s) { return losses(s, sentences); }};
 }
 
 }  // namespace
 
-std::vector<Workload> bagclass() {
-  return {
-      {.name = "bagclass_train/b32", .reads_ewt = true, .run = [](const Settings& s) { return train(s, 32); }},
-      {.name = "bagclass_train/b1", .reads_ewt = true, .run = [](const Settings& s) { return train(s, 1); }},
-  };
-}
+std::vector<Workload> bagclass() { return {with_batches_of(32), with_batches_of(1)}; }
 
 }  // namespace embergrad::bench

@@ -54,6 +54,14 @@ std::vector<Workload> select(const std::vector<Workload>& all, const std::vector
   return chosen;
 }
 
+/// CLI::ValidationError unless a single case is chosen whose losses can be told.
+void check_trains(const std::vector<Workload>& chosen) {
+  if (chosen.size() != 1) {
+    throw CLI::ValidationError("--losses", fmt::format("takes one case, but --workload names {}", chosen.size()));
+  }
+  if (!chosen.front().losses) throw CLI::ValidationError("--losses", chosen.front().name + " trains no model");
+}
+
 /// CLI::ValidationError where a chosen case needs a treebank that is not there.
 void check_data(const std::vector<Workload>& chosen, const std::string& ewt) {
   const auto reader = std::find_if(chosen.begin(), chosen.end(), [](const Workload& w) { return w.reads_ewt; });
@@ -140,6 +148,7 @@ int main_of(int argc, char** argv) {
   std::vector<std::string> wanted = {"all"};
   int threads = 1;
   std::string json_path;
+  std::string losses_path;
   std::string child;
   Settings settings;
   app.add_flag("--list", list, "name the cases and stop");
@@ -150,6 +159,10 @@ int main_of(int argc, char** argv) {
   app.add_option("--threads", threads, "threads to use")->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--repeat", settings.repeat, "groups of steps")->check(CLI::Range(1, 100000))->capture_default_str();
   app.add_option("--json", json_path, "write the results to this file, too");
+  app.add_option("--losses", losses_path,
+                 "measure nothing: train once through the batches of tagger_train or bagclass_train, and write the "
+                 "weights before and after and the loss of every step to this file (safetensors)")
+      ->type_name("FILE");
   app.add_option("--ewt", settings.ewt,
                  "directory with train.conllu and dev.conllu of UD English EWT, for tagger_train, tagger_infer and "
                  "bagclass_train")
@@ -166,9 +179,16 @@ int main_of(int argc, char** argv) {
     }
     if (!child.empty()) return measure_here(all, child, threads, settings);
     chosen = select(all, wanted);
+    if (!losses_path.empty()) check_trains(chosen);
     check_data(chosen, settings.ewt);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : usage_error;
+  }
+
+  if (!losses_path.empty()) {
+    set_num_threads(threads);
+    save(losses_path, chosen.front().losses(settings), {{"case", chosen.front().name}});
+    return 0;
   }
 
   // Pools of threads in libraries below are sized when they are loaded.

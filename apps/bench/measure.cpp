@@ -109,6 +109,19 @@ nlohmann::ordered_json measure(const MeasureOptions& options, const std::functio
           {"changed", checksum != checksum_before}};
 }
 
+StateDict trajectory(nn::Module& model, int64_t steps, const std::function<Tensor(int64_t)>& step) {
+  StateDict found;
+  const auto keep = [&](const std::string& when) {
+    for (const auto& [name, parameter] : model.state_dict()) found.set(when + name, parameter.detach().clone());
+  };
+  keep("model.");
+  std::vector<float> losses;
+  for (int64_t i = 0; i < steps; ++i) losses.push_back(step(i).item<float>());
+  found.set("losses", tensor(losses));
+  keep("after.");
+  return found;
+}
+
 double resident_mib() { return status_mib("VmRSS"); }
 double peak_resident_mib() { return status_mib("VmHWM"); }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <embergrad/embergrad.hpp>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -24,6 +25,11 @@ struct MeasureOptions {
 /// at the start). Beside them, allocations: blocks that the library asked of the system while the groups ran. Throws
 /// embergrad::Error if `check` gives no finite number.
 [[nodiscard]] nlohmann::ordered_json measure(const MeasureOptions& options, const std::function<void()>& step);
+
+/// What another framework needs to train the same, and to see whether it does: the weights before the first step
+/// (`model.NAME`) and after the last (`after.NAME`), and the losses between (`losses`, one of each step).
+/// @param step  trains once; its loss
+[[nodiscard]] StateDict trajectory(nn::Module& model, int64_t steps, const std::function<Tensor(int64_t)>& step);
 
 /// Memory of this process in MiB, now and at most so far; NaN where the system doesn't tell.
 [[nodiscard]] double resident_mib();

@@ -60,41 +60,69 @@ struct Pool {
   }
 };
 
-nlohmann::ordered_json train(const Settings& settings) {
-  constexpr std::size_t most_batches = 40;
-  const Data data(settings.ewt);
+/// The first 40 batches of an epoch, and what trains on them.
+struct Training {
+  Data data;
   Pool pool;
-  for (const auto& batch : text::batches(data.train, data.words, data.tags, {.sentences = 32, .seed = 1, .epoch = 1})) {
-    pool.add(batch);
-    if (pool.batches.size() == most_batches) break;
+  Tagger model;
+  optim::Adam optimizer;
+
+  explicit Training(const Settings& settings)
+      : data(settings.ewt), model(seeded(data)), optimizer(model.parameters(), {.lr = 1e-3}) {
+    constexpr std::size_t most_batches = 40;
+    for (const auto& batch :
+         text::batches(data.train, data.words, data.tags, {.sentences = 32, .seed = 1, .epoch = 1})) {
+      pool.add(batch);
+      if (pool.batches.size() == most_batches) break;
+    }
   }
-  manual_seed(1);
-  Tagger model(data.words.size(), data.tags.size());
-  optim::Adam optimizer(model.parameters(), {.lr = 1e-3});
-  const auto loss_of = [&](const text::Batch& batch) {
+  [[nodiscard]] Tensor loss_of(const text::Batch& batch) const {
     return nn::cross_entropy(model.forward(batch.words), batch.tags);
+  }
+  /// One step; its loss.
+  Tensor step(const text::Batch& batch) {
+    optimizer.zero_grad();
+    Tensor loss = loss_of(batch);
+    loss.backward();
+    optimizer.step();
+    return loss;
+  }
+
+ private:
+  static Tagger seeded(const Data& data) {
+    manual_seed(1);
+    return {data.words.size(), data.tags.size()};
+  }
+};
+
+nlohmann::ordered_json train(const Settings& settings) {
+  Training training(settings);
+  const Pool& pool = training.pool;
+  const auto first_loss = [&] { return no_grad([&] { return training.loss_of(pool.batches.front()).item(); }); };
+  const auto weight_sum = [&] {
+    return no_grad([&] { return sum(training.model.out.weight.to(DType::float64)).item(); });
   };
-  const auto first_loss = [&] { return no_grad([&] { return loss_of(pool.batches.front()).item(); }); };
-  const auto weight_sum = [&] { return no_grad([&] { return sum(model.out.weight.to(DType::float64)).item(); }); };
 
   const double loss_before = first_loss();
   auto result =
       measure({.repeat = settings.repeat, .units = pool.size(), .warm_up_seconds = 0, .check = weight_sum}, [&] {
-        for (const text::Batch& batch : pool.batches) {
-          optimizer.zero_grad();
-          loss_of(batch).backward();
-          optimizer.step();
-        }
+        for (const text::Batch& batch : pool.batches) static_cast<void>(training.step(batch));
       });
   result["unit"] = pool.unit();
   result["tokens_per_s"] = pool.tokens_per_s(result);
   result["tokens"] = pool.tokens;
-  result["vocab"] = data.words.size();
-  result["tags"] = data.tags.size();
+  result["vocab"] = training.data.words.size();
+  result["tags"] = training.data.tags.size();
   // Of the first batch: that training trains.
   result["loss_before"] = loss_before;
   result["loss_after"] = first_loss();
   return result;
+}
+
+StateDict losses(const Settings& settings) {
+  Training training(settings);
+  return trajectory(training.model, std::ssize(training.pool.batches),
+                    [&](int64_t i) { return training.step(training.pool.batches[static_cast<std::size_t>(i)]); });
 }
 
 nlohmann::ordered_json infer(const Settings& settings) {
@@ -128,7 +156,7 @@ nlohmann::ordered_json infer(const Settings& settings) {
 
 std::vector<Workload> tagger() {
   return {
-      {.name = "tagger_train/packed", .reads_ewt = true, .run = train},
+      {.name = "tagger_train/packed", .reads_ewt = true, .run = train, .losses = losses},
       {.name = "tagger_infer/packed", .reads_ewt = true, .run = infer},
   };
 }

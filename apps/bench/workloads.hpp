@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <embergrad/embergrad.hpp>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -21,6 +22,7 @@ struct Workload {
   std::string name;
   bool reads_ewt = false;
   std::function<nlohmann::ordered_json(const Settings&)> run = {};  ///< what `measure` gives, `unit` and extras
+  std::function<StateDict(const Settings&)> losses = {};            ///< what `trajectory` gives, if the case trains
 };
 
 /// 1000 tiny ops in a row and their backward: what an op costs beside its work.

@@ -31,10 +31,10 @@ bool is_due(std::string_view line, int64_t epoch) {
 
 }  // namespace
 
-std::string resume_file(const std::string& model) { return model + ".resume"; }
+std::string resume_file(const RunFiles& files) { return files.model + ".resume"; }
 
 void check_names(const RunFiles& files) {
-  std::vector<NamedFile> outputs = {{"--model", files.model}, {"the resume file", resume_file(files.model)}};
+  std::vector<NamedFile> outputs = {{"--model", files.model}, {"the resume file", resume_file(files)}};
   if (files.log) outputs.push_back({"--log", *files.log});
   std::vector<NamedFile> inputs;
   for (const std::string& path : files.train) inputs.push_back({"--train", path});
@@ -45,7 +45,7 @@ void check_names(const RunFiles& files) {
 }
 
 void check_outputs(const RunFiles& files) {
-  const std::string resume = resume_file(files.model);
+  const std::string resume = resume_file(files);
   const std::filesystem::file_status status = std::filesystem::status(resume);
   if (files.resume && !std::filesystem::exists(status)) {
     throw embergrad::IoError(fmt::format(

@@ -11,18 +11,18 @@ namespace common {
 
 /// What the command line names.
 struct RunFiles {
-  std::string model;
-  std::optional<std::string> log;
-  std::vector<std::string> train;
-  std::optional<std::string> dev;
-  std::optional<std::string> test;
-  std::optional<std::string> vectors = {};
-  bool force = false;   ///< files that are there are replaced
-  bool resume = false;  ///< files that are there are gone on with
+  std::string model = {};
+  std::optional<std::string> log = {};
+  std::vector<std::string> train = {};  ///< none: the embedded data
+  std::optional<std::string> dev = {};
+  std::optional<std::string> test = {};
+  std::optional<std::string> vectors = {};  ///< word vectors to start from
+  bool force = false;                       ///< files that are there are replaced
+  bool resume = false;                      ///< files that are there are gone on with
 };
 
 /// Where a run leaves what it needs to go on.
-[[nodiscard]] std::string resume_file(const std::string& model);
+[[nodiscard]] std::string resume_file(const RunFiles& files);
 
 /// Refuses files that are given for two things. ValueError
 void check_names(const RunFiles& files);

@@ -2,14 +2,16 @@
 /// What the program can do: one function a command, which returns the exit status and throws embergrad::Error.
 #pragma once
 
+#include <common/train_options.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "model.hpp"
 
 namespace tagger {
+
+inline constexpr const char* program_name = "embergrad-tagger";
 
 enum class OptimizerKind { adam, adamw, sgd };
 
@@ -21,8 +23,8 @@ enum class ScheduleKind {
   onecycle,  ///< up to `lr` and down again
 };
 
-/// `train`. What is not given has a default that depends on something else.
-struct TrainOptions {
+/// `train`
+struct TrainOptions : common::TrainOptions {
   static constexpr int64_t usual_epochs = 5;
   static constexpr int64_t usual_batch = 32;
   static constexpr int64_t sample_epochs = 15;  ///< with the embedded corpus, as sample_batch
@@ -31,37 +33,22 @@ struct TrainOptions {
   static constexpr double sgd_lr = 0.1;
   static constexpr double adamw_weight_decay = 1e-2;
 
-  std::vector<std::string> train = {};  ///< none: the embedded corpus
-  std::optional<std::string> dev = {};
-  std::optional<double> dev_fraction = {};
-  std::optional<std::string> test = {};
-  int64_t min_count = 2;
+  TrainOptions() { model = "tagger.safetensors"; }
 
-  std::string model = "tagger.safetensors";
-  bool force = false;
-  std::optional<std::string> log = {};
-  bool quiet = false;
-  bool resume = false;
+  int64_t min_count = 2;
   std::optional<int64_t> save_every = {};
   std::optional<int64_t> stop_after = {};
 
   NetworkOptions network = {};  ///< but for its embedding_dim
   std::optional<int64_t> embedding_dim = {};
-  std::optional<std::string> vectors = {};  ///< word vectors to start from
-  bool freeze_vectors = false;              ///< those words keep them
+  bool freeze_vectors = false;  ///< words found in `vectors` keep them
   Initialisation initialisation = Initialisation::own;
 
-  std::optional<int64_t> epochs = {};
-  std::optional<int64_t> batch = {};
-  uint64_t seed = 1;
   OptimizerKind optimizer = OptimizerKind::adam;
-  std::optional<double> lr = {};
   ScheduleKind schedule = ScheduleKind::constant;
   std::optional<double> momentum = {};
   std::optional<double> weight_decay = {};
   std::optional<double> clip = {};
-  int64_t patience = 0;
-  int threads = 1;
 };
 int train(const TrainOptions& options);
 

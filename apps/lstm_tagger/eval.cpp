@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <common/files.hpp>
 #include <cstdio>
 #include <embergrad/report/progress.hpp>
 #include <embergrad/text/conllu.hpp>
@@ -8,7 +9,6 @@
 #include <string_view>
 
 #include "commands.hpp"
-#include "files.hpp"
 
 namespace tagger {
 
@@ -16,21 +16,23 @@ int eval(const EvalOptions& options) {
   namespace eg = embergrad;
   eg::set_num_threads(options.threads);
   Tagger tagger = load_tagger(options.model);
-  const eg::text::Corpus corpus = eg::text::parse_conllu(read_input(options.file), name_of_input(options.file));
+  const eg::text::Corpus corpus =
+      eg::text::parse_conllu(common::read_input(options.file), common::name_of_input(options.file));
 
   std::set<std::string_view> strange;
   for (const eg::text::Word& word : corpus.words()) {
     if (!tagger.tags.contains(word.tag)) strange.insert(word.tag);
   }
   if (!strange.empty()) {
-    fmt::print(stderr, "embergrad-tagger: {}: {} that the model never saw, {} for example: always wrong\n",
-               shown(name_of_input(options.file)), count(static_cast<int64_t>(strange.size()), "tag"),
-               shown(strange.begin()->substr(0, 40)));
+    fmt::print(stderr, "{}: {}: {} that the model never saw, {} for example: always wrong\n", program_name,
+               common::shown(common::name_of_input(options.file)),
+               common::count(static_cast<int64_t>(strange.size()), "tag"),
+               common::shown(strange.begin()->substr(0, 40)));
   }
 
   eg::report::Progress progress({.label = "evaluated", .total = corpus.word_count(), .unit = "words"});
   const eg::text::TaggingReport report = evaluate(tagger, corpus, [&](int64_t words) { progress.advance(words); });
-  progress.finish(count(corpus.size(), "sentence"));
+  progress.finish(common::count(corpus.size(), "sentence"));
   std::cout << report << std::flush;
   if (!std::cout) throw eg::IoError("standard output: cannot write");
   return 0;

@@ -1,9 +1,11 @@
 #include "files.hpp"
 
+#include <common/files.hpp>
+
 namespace tagger {
 
 std::string counts(const embergrad::text::Corpus& corpus) {
-  return count(corpus.size(), "sentence") + ", " + count(corpus.word_count(), "word");
+  return common::count(corpus.size(), "sentence") + ", " + common::count(corpus.word_count(), "word");
 }
 
 }  // namespace tagger

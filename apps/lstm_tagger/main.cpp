@@ -2,24 +2,24 @@
 
 #include <algorithm>
 #include <common/command_line.hpp>
+#include <common/train_options.hpp>
 #include <initializer_list>
 #include <string>
 
 #include "commands.hpp"
-#include "files.hpp"
 
 namespace {
 
-constexpr const char* program = "embergrad-tagger";
-
 using common::add_threads;
-using common::any_seed;
 using common::not_negative;
 using common::one_of;
 using common::positive;
 using common::refuse;
 using common::share;
 using common::whole;
+
+constexpr common::TrainWords words = {
+    .items = "sentences", .embedded = "a small embedded corpus", .own_dev = "the embedded corpus has its own"};
 
 bool ends_with_any(const std::string& text, std::initializer_list<const char*> endings) {
   return std::any_of(endings.begin(), endings.end(), [&](const char* ending) { return text.ends_with(ending); });
@@ -43,34 +43,14 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       "  embergrad-tagger train --train a.conllu --dev b.conllu --model m.safetensors");
 
   const char* group = "Data";
-  c.add_option("--train", o.train, "Sentences to learn from; may be given several times (a small embedded corpus)")
-      ->type_name("FILE")
-      ->group(group)
-      ->expected(1)
-      ->take_all();
-  CLI::Option* dev =
-      c.add_option("--dev", o.dev, "Sentences to measure each epoch on")->type_name("FILE")->group(group);
-  CLI::Option* fraction =
-      c.add_option(
-           "--dev-fraction", o.dev_fraction,
-           "Without --dev: share of the training sentences, drawn by --seed, to set aside for that; 0: none (0.1)")
-          ->transform(share())
-          ->type_name("X")
-          ->group(group);
-  c.add_option("--test", o.test, "Sentences to measure the best model on at the end")->type_name("FILE")->group(group);
+  common::add_data_options(c, o, words, group);
   c.add_option("--min-count", o.min_count, "Words seen less often share the vector of unknown words (2)")
       ->transform(whole<1>())
       ->type_name("N")
       ->group(group);
 
   group = "Result";
-  c.add_option("--model", o.model, "Model file to write (tagger.safetensors)")->type_name("FILE")->group(group);
-  CLI::Option* force =
-      c.add_flag("--force", o.force, "Replace the model file, its resume file and the log if they are there")
-          ->group(group);
-  CLI::Option* resume =
-      c.add_flag("--resume", o.resume, "Go on with the run that FILE.resume, beside the model file, comes from")
-          ->group(group);
+  common::add_model_options(c, o, group);
   c.add_option("--save-every", o.save_every, "Write FILE.resume after so many steps, too, not only after each epoch")
       ->transform(whole<1>())
       ->type_name("N")
@@ -79,12 +59,11 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->transform(whole<1>())
       ->type_name("N")
       ->group(group);
-  c.add_option("--log", o.log,
-               "Write a line of JSON for each epoch: epoch, step, loss, accuracy (on the dev sentences), lr (then), "
-               "seconds (of training); --resume goes on in it")
-      ->type_name("FILE")
-      ->group(group);
-  c.add_flag("--quiet", o.quiet, "Only say how it ended")->group(group);
+  common::add_report_options(
+      c, o,
+      "Write a line of JSON for each epoch: epoch, step, loss, accuracy (on the dev sentences), lr (then), "
+      "seconds (of training); --resume goes on in it",
+      group);
 
   group = "Network";
   constexpr int64_t widest = tagger::NetworkOptions::most_width;
@@ -92,15 +71,13 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->transform(whole<1, widest>())
       ->type_name("N")
       ->group(group);
-  CLI::Option* vectors =
-      c.add_option("--vectors", o.vectors,
-                   "Word vectors to start from: of GloVe, of word2vec (text or binary), or fastText's .vec; --resume "
-                   "does without the file")
-          ->type_name("FILE")
-          ->group(group);
-  CLI::Option* freeze =
-      c.add_flag("--freeze-vectors", o.freeze_vectors, "Words found in --vectors keep their vectors; all others learn")
-          ->group(group);
+  c.add_option("--vectors", o.vectors,
+               "Word vectors to start from: of GloVe, of word2vec (text or binary), or fastText's .vec; --resume "
+               "does without the file")
+      ->type_name("FILE")
+      ->group(group);
+  c.add_flag("--freeze-vectors", o.freeze_vectors, "Words found in --vectors keep their vectors; all others learn")
+      ->group(group);
   c.add_option("--hidden", o.network.hidden, "Size of the LSTM's state in each direction (128)")
       ->transform(whole<1, widest>())
       ->type_name("N")
@@ -123,18 +100,9 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->group(group);
 
   group = "Training";
-  c.add_option("--epochs", o.epochs,
-               fmt::format("Times to go through the training sentences ({}; embedded corpus: {})",
-                           TrainOptions::usual_epochs, TrainOptions::sample_epochs))
-      ->transform(whole<1>())
-      ->type_name("N")
-      ->group(group);
-  c.add_option("--batch", o.batch,
-               fmt::format("Sentences per step ({}; embedded corpus: {})", TrainOptions::usual_batch,
-                           TrainOptions::sample_batch))
-      ->transform(whole<1>())
-      ->type_name("N")
-      ->group(group);
+  common::add_step_options(
+      c, o, words, fmt::format("{}; embedded corpus: {}", TrainOptions::usual_epochs, TrainOptions::sample_epochs),
+      fmt::format("{}; embedded corpus: {}", TrainOptions::usual_batch, TrainOptions::sample_batch), group);
   c.add_option("--optimizer", o.optimizer, "adam, adamw or sgd (adam)")
       ->transform(one_of<tagger::OptimizerKind>({{"adam", tagger::OptimizerKind::adam},
                                                  {"adamw", tagger::OptimizerKind::adamw},
@@ -155,8 +123,7 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
                                                 {"onecycle", tagger::ScheduleKind::onecycle}}))
       ->type_name("NAME")
       ->group(group);
-  CLI::Option* momentum =
-      c.add_option("--momentum", o.momentum, "Momentum, for sgd (0)")->transform(share())->type_name("X")->group(group);
+  c.add_option("--momentum", o.momentum, "Momentum, for sgd (0)")->transform(share())->type_name("X")->group(group);
   c.add_option("--weight-decay", o.weight_decay,
                fmt::format("Pull of the weights towards 0 (0; adamw: {})", TrainOptions::adamw_weight_decay))
       ->transform(not_negative())
@@ -166,28 +133,14 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       ->transform(positive())
       ->type_name("X")
       ->group(group);
-  c.add_option("--patience", o.patience, "Stop after so many epochs without a better dev accuracy; 0: never (0)")
-      ->transform(whole<0>())
-      ->type_name("N")
-      ->group(group);
-  c.add_option("--seed", o.seed, "Starts all random numbers; the same seed gives the same model (1)")
-      ->transform(any_seed())
-      ->type_name("N")
-      ->group(group);
-  add_threads(c, o.threads, group);
+  common::add_run_options(c, o, group);
 
-  c.callback([&o, &status, &unidirectional, dev, fraction, momentum, force, resume, vectors, freeze] {
+  c.callback([&o, &status, &unidirectional] {
     o.network.bidirectional = !unidirectional;
-    if (o.train.empty() && *dev) refuse("--dev", "needs --train; the embedded corpus has its own");
-    if (o.train.empty() && *fraction) refuse("--dev-fraction", "needs --train; the embedded corpus has its own");
-    if (*dev && *fraction) refuse("--dev-fraction", "not together with --dev");
-    if (*momentum && o.optimizer != tagger::OptimizerKind::sgd) refuse("--momentum", "only --optimizer sgd has it");
-    if (*momentum && o.schedule == tagger::ScheduleKind::onecycle) refuse("--momentum", "onecycle chooses it itself");
-    if (*freeze && !*vectors) refuse("--freeze-vectors", "needs --vectors");
-    if (*force && *resume) refuse("--force", "not together with --resume");
-    if (*fraction && *o.dev_fraction == 0 && o.patience > 0) {
-      refuse("--patience", "needs development sentences to measure on, but --dev-fraction is 0");
-    }
+    common::check_together(o, words);
+    if (o.momentum && o.optimizer != tagger::OptimizerKind::sgd) refuse("--momentum", "only --optimizer sgd has it");
+    if (o.momentum && o.schedule == tagger::ScheduleKind::onecycle) refuse("--momentum", "onecycle chooses it itself");
+    if (o.freeze_vectors && !o.vectors) refuse("--freeze-vectors", "needs --vectors");
     status = tagger::train(o);
   });
 }
@@ -226,7 +179,7 @@ void add_tag(CLI::App& app, tagger::TagOptions& o, int& status) {
       } else if (o.file.ends_with(".txt")) {
         o.format = tagger::Format::text;
       } else {
-        refuse("--format", fmt::format("needed, as {} does not tell it", tagger::shown(tagger::name_of_input(o.file))));
+        refuse("--format", fmt::format("needed, as {} does not tell it", common::shown(common::name_of_input(o.file))));
       }
     }
     status = tagger::tag(o);
@@ -236,7 +189,7 @@ void add_tag(CLI::App& app, tagger::TagOptions& o, int& status) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("Part-of-speech tagging with a bidirectional LSTM", program);
+  CLI::App app("Part-of-speech tagging with a bidirectional LSTM", tagger::program_name);
   common::set_up(app);
   int status = 0;
   tagger::TrainOptions train;

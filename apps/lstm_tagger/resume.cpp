@@ -1,18 +1,17 @@
 #include "resume.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <cmath>
 #include <common/notes.hpp>
+#include <common/training.hpp>
 #include <embergrad/error.hpp>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <vector>
 
-#include "files.hpp"
-#include "model.hpp"
+#include "commands.hpp"
 #include "untrusted_json.hpp"
 
 namespace tagger {
@@ -23,8 +22,6 @@ using common::Hash;
 using common::Notes;
 using common::shown_value;
 using nlohmann::json;
-
-constexpr const char* program = "embergrad-tagger";
 
 /// "420 sentences, 3012 words", of a `data_json`.
 std::string sizes_in(const json& data) {
@@ -49,7 +46,7 @@ std::string data_json(const eg::text::Corpus& corpus) {
 }
 
 eg::Metadata resume_notes(const Origin& origin, const Position& position) {
-  return {{"program", program},
+  return {{"program", program_name},
           {"options", origin.options},
           {"data", origin.data},
           {"position", json{{"epoch", position.epoch},
@@ -74,7 +71,7 @@ std::optional<int64_t> noted_embedding_dim(const eg::optim::Checkpoint& checkpoi
 
 Position read_position(const eg::optim::Checkpoint& checkpoint, const std::string& path, const Origin& origin,
                        int64_t batches) {
-  const Notes notes(checkpoint.metadata(), path, program);
+  const Notes notes(checkpoint.metadata(), path, program_name);
   std::vector<std::string> differences = common::differences(notes.object("options"), json::parse(origin.options));
   const json data_then = notes.object("data");
   const json data_now = json::parse(origin.data);
@@ -84,10 +81,7 @@ Position read_position(const eg::optim::Checkpoint& checkpoint, const std::strin
     differences.push_back(
         fmt::format("the {} sentences are others: {} then, {} now", part, sizes_in(before), sizes_in(value)));
   }
-  if (!differences.empty()) {
-    throw eg::ValueError(
-        fmt::format("--resume: {} was written by another run: {}", path, fmt::join(differences, "; ")));
-  }
+  common::check_same_run(path, differences);
 
   const json all = notes.object("position");
   const auto whole = [&](const char* name, int64_t least, int64_t most) { return notes.whole(all, name, least, most); };

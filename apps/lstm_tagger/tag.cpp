@@ -1,3 +1,4 @@
+#include <common/files.hpp>
 #include <embergrad/report/progress.hpp>
 #include <embergrad/text/conllu.hpp>
 #include <embergrad/text/plain_text.hpp>
@@ -5,7 +6,6 @@
 #include <sstream>
 
 #include "commands.hpp"
-#include "files.hpp"
 
 namespace tagger {
 namespace {
@@ -13,8 +13,8 @@ namespace {
 namespace eg = embergrad;
 
 eg::text::Corpus read(const TagOptions& options) {
-  std::string bytes = read_input(options.file);
-  const std::string name = name_of_input(options.file);
+  std::string bytes = common::read_input(options.file);
+  const std::string name = common::name_of_input(options.file);
   if (options.format == Format::text) return eg::text::parse_text(std::move(bytes), name);
   return eg::text::parse_conllu(std::move(bytes), name, {.purpose = eg::text::Purpose::tag});
 }
@@ -22,7 +22,7 @@ eg::text::Corpus read(const TagOptions& options) {
 }  // namespace
 
 int tag(const TagOptions& options) {
-  if (options.output) check_output(*options.output, options.force);
+  if (options.output) common::check_output(*options.output, options.force);
   eg::set_num_threads(options.threads);
   Tagger tagger = load_tagger(options.model);
   const eg::text::Corpus corpus = read(options);
@@ -34,13 +34,13 @@ int tag(const TagOptions& options) {
   const std::vector<std::vector<std::string>> tags = tag(tagger, corpus, [&](int64_t words) {
     if (progress) progress->advance(words);
   });
-  if (progress) progress->finish(count(corpus.size(), "sentence"));
+  if (progress) progress->finish(common::count(corpus.size(), "sentence"));
 
   const auto write = options.format == Format::text ? eg::text::write_text : eg::text::write_conllu;
   if (options.output) {
     std::ostringstream text;
     write(text, corpus, tags);
-    write_file(*options.output, text.view());
+    common::write_file(*options.output, text.view());
   } else {
     write(std::cout, corpus, tags);
     std::cout.flush();

@@ -1,15 +1,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
+#include <common/files.hpp>
+#include <common/interrupt.hpp>
 #include <common/run_files.hpp>
+#include <common/training.hpp>
 #include <cstdio>
 #include <embergrad/report/early_stopping.hpp>
 #include <embergrad/report/json_lines.hpp>
 #include <embergrad/report/progress.hpp>
 #include <embergrad/text/conllu.hpp>
-#include <embergrad/text/order.hpp>
 #include <embergrad/text/vectors.hpp>
 #include <filesystem>
 #include <iterator>
@@ -28,7 +29,6 @@
 
 #include "commands.hpp"
 #include "files.hpp"
-#include "interrupt.hpp"
 #include "resume.hpp"
 #include "sample.hpp"
 
@@ -36,12 +36,13 @@ namespace tagger {
 namespace {
 
 namespace eg = embergrad;
+using common::count;
+using common::shown;
 using eg::text::Batch;
 using eg::text::Corpus;
 using eg::text::TaggingReport;
 using eg::text::Vocabulary;
 
-constexpr double default_dev_fraction = 0.1;
 constexpr int64_t special_words = 2;  // padding and the unknown word
 
 // --- what depends on other options
@@ -170,24 +171,15 @@ struct Data {
   std::vector<std::string> found;  // what to say of it, line by line
 };
 
-/// Cuts the development part off the training sentences: the last ones of a shuffled order.
-void set_aside(Data& data, double fraction, bool asked_for, uint64_t seed) {
-  const int64_t all = data.train.size();
-  const auto wanted = static_cast<int64_t>(std::llround(fraction * static_cast<double>(all)));
-  if (fraction == 0.0 || (all == 1 && !asked_for)) {
-    data.found.push_back(fmt::format("dev         none{}: the model of the last epoch is kept",
-                                     fraction == 0.0 ? "" : ", as 1 sentence is too few to set some aside"));
-    return;
-  }
-  if (all == 1) throw eg::ValueError("--dev-fraction: of 1 sentence none can be set aside");
-  const auto cut = static_cast<std::size_t>(all - std::clamp<int64_t>(wanted, 1, all - 1));
-  std::vector<int64_t> order = eg::text::permutation(all, seed);
+/// Cuts the development part off the training sentences.
+void set_aside(Data& data, const TrainOptions& options) {
+  auto division = common::set_aside(data.train.size(), "sentence", options, data.found);
+  if (!division) return;
   // Both parts stay in the order of the file, so that only what is in them depends on the seed.
-  std::sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(cut));
-  std::sort(order.begin() + static_cast<std::ptrdiff_t>(cut), order.end());
-  const std::span<const int64_t> sentences = order;
-  data.dev = data.train.select(sentences.subspan(cut));
-  data.train = data.train.select(sentences.first(cut));
+  std::sort(division->train.begin(), division->train.end());
+  std::sort(division->dev.begin(), division->dev.end());
+  data.dev = data.train.select(division->dev);
+  data.train = data.train.select(division->train);
   data.found.push_back(
       fmt::format("dev         set aside of these: {}; left for training: {}", counts(data.dev), counts(data.train)));
 }
@@ -207,10 +199,7 @@ Data read_data(const TrainOptions& options) {
   }
   for (const std::string& path : options.train) data.train.append(read("train", path));
   if (options.dev) data.dev = read("dev", *options.dev);
-  if (!options.train.empty() && !options.dev) {
-    set_aside(data, options.dev_fraction.value_or(default_dev_fraction), options.dev_fraction.has_value(),
-              options.seed);
-  }
+  if (!options.train.empty() && !options.dev) set_aside(data, options);
   if (options.test) data.test = read("test", *options.test);
   return data;
 }
@@ -238,50 +227,23 @@ std::string list_of(const Vocabulary& tags) {
   return text;
 }
 
-int64_t parameter_count(const Tagger& tagger) {
-  int64_t n = 0;
-  for (const eg::Tensor& parameter : tagger.network.parameters()) n += parameter.numel();
-  return n;
-}
-
 /// With what a run begins, by the names of the command line.
 Origin origin_of(const TrainOptions& options, const Plan& plan, const Data& data, const NetworkOptions& network) {
   nlohmann::json all = recipe(options, plan);
   all.update(nlohmann::json::parse(to_json(network)));
   // A schedule ends with the last epoch.
   if (options.schedule != ScheduleKind::constant) all["epochs"] = plan.epochs;
-  nlohmann::json named;
-  for (const auto& [name, value] : all.items()) {
-    std::string option = "--" + name;
-    std::replace(option.begin(), option.end(), '_', '-');
-    if (name == "bidirectional") {
-      named["--unidirectional"] = !value.get<bool>();
-    } else {
-      named[option] = value;
-    }
-  }
+  nlohmann::json named = common::by_options(all);
+  named["--unidirectional"] = !network.bidirectional;
+  named.erase("--bidirectional");
   // Data that differ are found by their hash; this tells why they do.
   named["--dev-fraction"] = options.train.empty() || options.dev
                                 ? nlohmann::json()
-                                : nlohmann::json(options.dev_fraction.value_or(default_dev_fraction));
+                                : nlohmann::json(options.dev_fraction.value_or(common::usual_dev_fraction));
   const nlohmann::json parts = {{"training", nlohmann::json::parse(data_json(data.train))},
                                 {"dev", nlohmann::json::parse(data_json(data.dev))}};
   return {.options = named.dump(), .data = parts.dump()};
 }
-
-common::RunFiles files_of(const TrainOptions& options) {
-  return {.model = options.model,
-          .log = options.log,
-          .train = options.train,
-          .dev = options.dev,
-          .test = options.test,
-          .vectors = options.vectors,
-          .force = options.force,
-          .resume = options.resume};
-}
-
-/// Where a run leaves what it needs to go on.
-std::string resume_file(const TrainOptions& options) { return common::resume_file(options.model); }
 
 // --- word vectors
 
@@ -294,7 +256,8 @@ int64_t embedding_dim(const TrainOptions& options, const std::optional<eg::text:
   }
   if (options.embedding_dim) return *options.embedding_dim;
   const int64_t usual = options.network.embedding_dim;
-  return options.vectors ? noted_embedding_dim(eg::optim::Checkpoint(resume_file(options))).value_or(usual) : usual;
+  return options.vectors ? noted_embedding_dim(eg::optim::Checkpoint(common::resume_file(options))).value_or(usual)
+                         : usual;
 }
 
 /// What is said of the vectors that were found.
@@ -334,19 +297,6 @@ std::vector<int64_t> frozen_rows(const eg::StateDict& own, const std::string& pa
 }
 
 // --- training
-
-/// A clock that can be stopped, so that a progress line tells the rate of training alone.
-class Stopwatch {
- public:
-  void stop() { stopped_ = now(); }
-  [[nodiscard]] double seconds() const { return stopped_ > 0 ? stopped_ : now(); }
-
- private:
-  static double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  }
-  double stopped_ = 0;
-};
 
 /// Losses have few digits before the point, unless training goes astray.
 std::string shown_loss(double loss) {
@@ -394,12 +344,10 @@ class Training {
   /// Takes over where the run that wrote the resume file stands, and puts its best model back into the model file.
   /// ValueError if that is another run.
   void resume() {
-    const std::string path = resume_file(options_);
+    const std::string path = common::resume_file(options_);
     const eg::optim::Checkpoint checkpoint(path);
     const Position position = read_position(checkpoint, path, origin_, batches_);
-    if (position.epoch - (position.batches == 0 ? 1 : 0) > plan_.epochs) {
-      throw eg::ValueError(fmt::format("--epochs: {} are fewer than {} has behind it", plan_.epochs, shown(path)));
-    }
+    common::check_epochs(path, position.epoch - (position.batches == 0 ? 1 : 0), plan_.epochs);
     if (position.best_epoch > 0) {
       try {
         best_.network.load_state_dict(without_frozen_rows(checkpoint.own()));
@@ -445,7 +393,7 @@ class Training {
   void save_resume() {
     eg::StateDict own = position_.best_epoch > 0 ? best_.network.state_dict() : eg::StateDict();
     if (options_.freeze_vectors) own.set(frozen_rows_name, eg::tensor(frozen_));
-    eg::optim::save_checkpoint(resume_file(options_), parts(), resume_notes(origin_, position_), own);
+    eg::optim::save_checkpoint(common::resume_file(options_), parts(), resume_notes(origin_, position_), own);
     is_new_ = false;
   }
   void open_log() {
@@ -454,7 +402,7 @@ class Training {
   /// Removes what `begin` made, as there is nothing in it to go on with.
   void forget() const noexcept {
     std::error_code none;
-    std::filesystem::remove(resume_file(options_), none);
+    std::filesystem::remove(common::resume_file(options_), none);
     const bool is_file = options_.log && std::filesystem::symlink_status(*options_.log, none).type() ==
                                              std::filesystem::file_type::regular;
     if (is_file && std::filesystem::file_size(*options_.log, none) == 0) std::filesystem::remove(*options_.log, none);
@@ -481,21 +429,18 @@ class Training {
 
   /// Trains what is left of the epoch, and evaluates it.
   Ending run_epoch() {
-    Stopwatch watch;
+    common::Stopwatch watch;
     const double start = watch.seconds();
     std::optional<eg::report::Progress> progress;
     if (!options_.quiet) {
-      progress.emplace(eg::report::ProgressOptions{.label = fmt::format("epoch {}/{}", position_.epoch, plan_.epochs),
-                                                   .total = data_.train.word_count() - position_.words,
-                                                   .unit = "words",
-                                                   .out = stdout,
-                                                   .clock = [&watch] { return watch.seconds(); }});
+      progress.emplace(common::epoch_progress(position_.epoch, plan_.epochs, data_.train.word_count() - position_.words,
+                                              "words", watch));
     }
     tagger_.network.train();
     for (const Batch& batch : eg::text::batches(
              data_.train, tagger_.words, tagger_.tags,
              {.sentences = plan_.batch, .seed = options_.seed, .epoch = position_.epoch, .skip = position_.batches})) {
-      if (interrupted() != 0) return Ending::interrupted;
+      if (common::interrupted() != 0) return Ending::interrupted;
       if (options_.stop_after && position_.steps >= *options_.stop_after) return Ending::step_limit;
       position_.loss += step(batch) * static_cast<double>(batch.word_count);
       position_.words += batch.word_count;
@@ -507,7 +452,7 @@ class Training {
     watch.stop();
 
     std::string note = mean_loss();
-    eg::report::JsonValue accuracy = nullptr;
+    std::optional<double> accuracy;
     bool best = true;
     if (!data_.dev.empty()) {
       const TaggingReport report = evaluate(tagger_, data_.dev);
@@ -528,12 +473,12 @@ class Training {
     }
     if (progress) progress->finish(note);
     if (log_) {
-      log_->write({{"epoch", position_.epoch},
-                   {"step", position_.steps},
-                   {"loss", position_.loss / static_cast<double>(position_.words)},
-                   {"accuracy", accuracy},
-                   {"lr", optimizer_->lr()},
-                   {"seconds", watch.seconds() - start}});
+      common::write(*log_, {.epoch = position_.epoch,
+                            .step = position_.steps,
+                            .loss = position_.loss / static_cast<double>(position_.words),
+                            .accuracy = accuracy,
+                            .lr = optimizer_->lr(),
+                            .seconds = watch.seconds() - start});
     }
     return Ending::complete;
   }
@@ -577,7 +522,8 @@ void introduce(const TrainOptions& options, const Plan& plan, const Data& data, 
   fmt::print("tags        {}\n", list_of(tagger.tags));
   fmt::print("network     embedding {}, {}LSTM {} in {}{}: {} parameters\n", network.embedding_dim,
              network.bidirectional ? "bidirectional " : "", network.hidden, count(network.layers, "layer"),
-             network.dropout > 0 ? fmt::format(", dropout {}", network.dropout) : "", parameter_count(tagger));
+             network.dropout > 0 ? fmt::format(", dropout {}", network.dropout) : "",
+             common::parameter_count(tagger.network));
   fmt::print("training    {}, batches of {}, {} with learning rate {}{}, seed {}, {}\n", count(plan.epochs, "epoch"),
              count(plan.batch, "sentence"), name_of(options.optimizer), plan.lr,
              options.schedule == ScheduleKind::constant ? "" : fmt::format(" ({})", name_of(options.schedule)),
@@ -599,21 +545,18 @@ void show_example(Tagger& tagger, const Corpus& dev) {
 
 void conclude(const TrainOptions& options, const Plan& plan, const Data& data, Ending ending,
               const Position& position) {
-  if (!options.quiet) fmt::print("\n");
-  if (ending == Ending::patience && !options.quiet) {
-    fmt::print("stopped after {} without a better dev accuracy\n", count(options.patience, "epoch"));
-  }
-  if (!data.dev.empty()) {
-    fmt::print("best epoch {} of {}: dev accuracy {:.4f}\n", position.best_epoch, plan.epochs, position.best_accuracy);
-  }
+  common::print_outcome(options,
+                        {.by_patience = ending == Ending::patience,
+                         .best_epoch = position.best_epoch,
+                         .epochs = plan.epochs,
+                         .best_accuracy = data.dev.empty() ? std::nullopt : std::optional(position.best_accuracy)});
   Tagger best = load_tagger(options.model);
   if (options.test) {
     const TaggingReport report = evaluate(best, data.test);
     fmt::print("test accuracy {:.4f}{}\n", report.accuracy(),
                report.unknown_accuracy() ? fmt::format(", on unknown words {:.4f}", *report.unknown_accuracy()) : "");
   }
-  fmt::print("model in {} ({:.1f} MB)\n", shown(options.model),
-             static_cast<double>(std::filesystem::file_size(options.model)) / 1e6);
+  common::print_model_file(options.model);
   if (options.train.empty() && !options.quiet) show_example(best, data.dev);
 }
 
@@ -629,18 +572,18 @@ int stopped(const TrainOptions& options, Ending ending, const Position& position
                position.best_epoch == 0 ? "," : ";", what);
     return 0;
   }
-  fmt::print(stderr, "embergrad-tagger: interrupted{} {}; --resume goes on\n", position.best_epoch == 0 ? "" : ";",
+  fmt::print(stderr, "{}: interrupted{} {}; --resume goes on\n", program_name, position.best_epoch == 0 ? "" : ";",
              what);
-  return 128 + interrupted();
+  return 128 + common::interrupted();
 }
 
 }  // namespace
 
 int train(const TrainOptions& options) {
-  check_output(options.model, true);
-  common::check_names(files_of(options));
-  const FileLock lock(options.model);
-  common::check_outputs(files_of(options));
+  common::check_output(options.model, true);
+  common::check_names(options);
+  const common::FileLock lock(options.model);
+  common::check_outputs(options);
   eg::set_num_threads(options.threads);
   const Plan plan = plan_of(options);
   std::optional<eg::text::VectorFile> vectors;
@@ -648,9 +591,7 @@ int train(const TrainOptions& options) {
   NetworkOptions network_options = options.network;
   network_options.embedding_dim = embedding_dim(options, vectors);
   Data data = read_data(options);
-  if (options.patience > 0 && data.dev.empty()) {
-    throw eg::ValueError("--patience: there are no sentences to measure on, see --dev and --dev-fraction");
-  }
+  common::check_patience(options, !data.dev.empty(), "sentences");
 
   eg::manual_seed(options.seed);
   Vocabulary words = Vocabulary::of_words(data.train, {.min_count = options.min_count});
@@ -665,7 +606,7 @@ int train(const TrainOptions& options) {
   }
   Tagger tagger{network_options, std::move(words), std::move(tags), std::move(network)};
   Training training(options, plan, data, tagger);
-  note_interrupts();
+  common::note_interrupts();
   if (options.resume) {
     training.resume();
   } else {
@@ -675,7 +616,7 @@ int train(const TrainOptions& options) {
   if (!options.quiet) {
     introduce(options, plan, data, tagger);
     if (options.resume) {
-      fmt::print("resumed     {}: {} behind it\n", shown(resume_file(options)),
+      fmt::print("resumed     {}: {} behind it\n", shown(common::resume_file(options)),
                  count(training.position().steps, "step"));
     }
     fmt::print("\n");

@@ -139,7 +139,7 @@ void forward(const LstmForward& request, bool only_direction) {
       }
       if (weight_hr != nullptr) {
         multiply<T>(alive, s.output, s.hidden, before_projection + first * s.hidden, s.hidden, false, weight_hr,
-                    s.hidden, true, h + begin * s.output, s.output, false);
+                    s.hidden, true, h + begin * s.output, s.output, false, request.factors.projection);
       }
       for (std::int64_t b = begin; b < begin + alive; ++b) {
         copy_scaled(h + b * s.output, out_factor, output + (first + b - begin) * request.output_stride, s.output);
@@ -193,7 +193,7 @@ void backward(const LstmBackward& request, bool only_direction) {
         copy(grad_state, grad_outputs.get() + first * s.output, alive * s.output);
         T* grad_unprojected = grad_hidden.get() + begin * s.hidden;
         multiply<T>(alive, s.hidden, s.output, grad_state, s.output, false, weight_hr, s.hidden, false,
-                    grad_unprojected, s.hidden, false);
+                    grad_unprojected, s.hidden, false, request.factors.projection);
         grad_cell_output = grad_unprojected;
       }
       for (std::int64_t b = begin; b < begin + alive; ++b) {
@@ -243,7 +243,7 @@ void backward(const LstmBackward& request, bool only_direction) {
   }
   if (request.grad_weight_hr != nullptr) {
     multiply<T>(s.output, s.hidden, s.rows, grad_outputs.get(), s.output, true, before_projection, s.hidden, false,
-                static_cast<T*>(request.grad_weight_hr), s.hidden, false);
+                static_cast<T*>(request.grad_weight_hr), s.hidden, false, request.factors.grad_weight_hr);
   }
 }
 

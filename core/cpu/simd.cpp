@@ -23,7 +23,7 @@ namespace {
 
 const SimdTable& choose() {
   const char* wish = std::getenv("EMBERGRAD_SIMD");
-  const std::string_view most = wish == nullptr ? "avx512" : wish;
+  [[maybe_unused]] const std::string_view most = wish == nullptr ? "avx512" : wish;
 #ifdef EMBERGRAD_SIMD_AVX512
   if (most == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma")) {

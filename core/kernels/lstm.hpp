@@ -25,11 +25,12 @@ struct LstmWeights {
   const void* weight_hr;  // (P, H) or null
 };
 
-// z = input x W_ih^T + recurrent h W_hh^T + b_ih + b_hh, with the offset added for the forget gate. Rows of output hold
-// out * h, out not 0; the recurrence has h. The others multiply dz W_ih, dz^T x, dz^T h and the sum of dz.
+// z = input x W_ih^T + recurrent h W_hh^T + b_ih + b_hh, with the offset added for the forget gate; a projected h is
+// projection * (o tanh c') W_hr^T. Rows of output hold out * h, out not 0; the recurrence has h. The others multiply
+// dz W_ih, dz^T x, dz^T h, the sum of dz, and dh^T (o tanh c').
 struct LstmFactors {
-  double input = 1, recurrent = 1, forget_offset = 0, out = 1;
-  double grad_input = 1, grad_weight_ih = 1, grad_weight_hh = 1, grad_bias = 1;
+  double input = 1, recurrent = 1, forget_offset = 0, projection = 1, out = 1;
+  double grad_input = 1, grad_weight_ih = 1, grad_weight_hh = 1, grad_bias = 1, grad_weight_hr = 1;
 };
 
 // h, c hold the states: before, h_0 and c_0; after, h_n and c_n.

@@ -2,8 +2,6 @@
 
 #include <embergrad/ops.hpp>
 
-#include <vector>
-
 #include "ops/table.hpp"
 
 namespace embergrad {

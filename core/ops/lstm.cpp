@@ -110,8 +110,8 @@ void check_lstm_scales(const OpCheck& check, std::span<const LstmScales> scales,
     check.fail_value(fmt::format("scales must hold one for each of {} layers, but holds {}", layers, scales.size()));
   }
   for (const LstmScales& s : scales) {
-    for (const double factor : {s.weight_ih, s.weight_hh, s.forget_offset, s.out, s.grad_in, s.grad_weight_ih,
-                                s.grad_weight_hh, s.grad_bias, s.dropout}) {
+    for (const double factor : {s.weight_ih, s.weight_hh, s.forget_offset, s.weight_hr, s.out, s.grad_in,
+                                s.grad_weight_ih, s.grad_weight_hh, s.grad_bias, s.grad_weight_hr, s.dropout}) {
       check_finite(check, "each of scales", factor);
     }
     // Backward finds h by it.
@@ -123,11 +123,13 @@ LstmFactors factors_of(const LstmScales& s) {
   return {.input = s.weight_ih,
           .recurrent = s.weight_hh,
           .forget_offset = s.forget_offset,
+          .projection = s.weight_hr,
           .out = s.out,
           .grad_input = s.weight_ih * s.grad_in,
           .grad_weight_ih = s.weight_ih * s.grad_weight_ih,
           .grad_weight_hh = s.weight_hh * s.grad_weight_hh,
-          .grad_bias = s.grad_bias};
+          .grad_bias = s.grad_bias,
+          .grad_weight_hr = s.weight_hr * s.grad_weight_hr};
 }
 
 // One layer: all that backward needs, and backward itself.

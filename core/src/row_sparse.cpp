@@ -89,7 +89,9 @@ detail::LookupRows detail::rows_of_lookup(const Tensor& index, std::int64_t rows
 }
 
 RowSparse RowSparse::of(const detail::LookupGradient& lookup) {
-  Plan plan(lookup.index, lookup.rows, lookup.padding);
+  // Of rows without elements there is nothing to say; PyTorch, once it coalesces, names none either.
+  const bool nothing = lookup.grad.shape().back() == 0;
+  Plan plan(nothing ? index_tensor(0) : lookup.index, lookup.rows, lookup.padding);
   auto state = std::allocate_shared<State>(detail::PoolAllocator<State>());
   state->rows = lookup.rows;
   state->dim = lookup.grad.shape().back();

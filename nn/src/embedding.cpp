@@ -1,29 +1,25 @@
 #include <embergrad/nn/embedding.hpp>
 
-#include <fmt/format.h>
-
 #include <embergrad/error.hpp>
-
-#include "embedding_table.hpp"
 
 namespace embergrad::nn {
 
-Embedding::Embedding(const EmbeddingOptions& options, Generator& generator) {
-  options_ = {.padding_idx = checked_row("Embedding", options.padding_idx, options.num_embeddings),
-              .max_norm = options.max_norm,
-              .norm_type = options.norm_type,
-              .scale_grad_by_freq = options.scale_grad_by_freq,
-              .sparse = options.sparse};
-  weight = make_table({.layer = "Embedding",
-                       .rows = options.num_embeddings,
-                       .dim = options.embedding_dim,
-                       .max_norm = options.max_norm,
-                       .norm_type = options.norm_type,
-                       .weight = options.weight,
-                       .made_as = {options.dtype, options.device}});
-  if (!options.weight.defined()) reset_parameters(generator);
+Embedding::Embedding(const EmbeddingOptions& options, Generator& generator)
+    : EmbeddingTable({.layer = "Embedding",
+                      .rows = options.num_embeddings,
+                      .dim = options.embedding_dim,
+                      .padding_idx = options.padding_idx,
+                      .max_norm = options.max_norm,
+                      .norm_type = options.norm_type,
+                      .weight = options.weight,
+                      .made_as = {options.dtype, options.device}},
+                     generator),
+      options_{.padding_idx = padding_idx(),
+               .max_norm = options.max_norm,
+               .norm_type = options.norm_type,
+               .scale_grad_by_freq = options.scale_grad_by_freq,
+               .sparse = options.sparse} {
   if (options.freeze) weight.set_requires_grad(false);
-  if (options_.padding_idx.has_value()) embergrad::detail::freeze_row(weight, *options_.padding_idx);
 }
 
 Embedding Embedding::from_pretrained(const Tensor& embeddings, const FromPretrainedOptions& options) {
@@ -50,24 +46,6 @@ PackedSequence Embedding::operator()(const PackedSequence& input) const {
   return input.with_values((*this)(input.values()));
 }
 
-void Embedding::reset_parameters(Generator& generator) { draw_table(weight, options_.padding_idx, generator); }
-
-void Embedding::grow(std::int64_t rows, Generator& generator) { grow_table("Embedding", weight, rows, generator); }
-
-void Embedding::freeze_rows(std::span<const std::int64_t> rows) { freeze_table_rows("Embedding", weight, rows); }
-void Embedding::unfreeze_rows(std::span<const std::int64_t> rows) {
-  unfreeze_table_rows("Embedding", weight, padding_idx(), rows);
-}
-
-void Embedding::tie(const Tensor& table) { tie_table("Embedding", weight, table, options_.padding_idx); }
-
-std::string Embedding::describe() const {
-  return fmt::format("Embedding({}, {}{})", num_embeddings(), embedding_dim(),
-                     options_text({.padding_idx = options_.padding_idx,
-                                   .max_norm = options_.max_norm,
-                                   .norm_type = options_.norm_type,
-                                   .scale_grad_by_freq = options_.scale_grad_by_freq,
-                                   .sparse = options_.sparse}));
-}
+std::string Embedding::describe() const { return describe_with(options_) + ")"; }
 
 }  // namespace embergrad::nn

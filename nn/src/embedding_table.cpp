@@ -1,4 +1,4 @@
-#include "embedding_table.hpp"
+#include <embergrad/nn/embedding_table.hpp>
 
 #include <fmt/format.h>
 
@@ -12,6 +12,7 @@
 #include <embergrad/ops.hpp>
 
 namespace embergrad::nn {
+namespace {
 
 std::optional<std::int64_t> checked_row(const char* layer, std::optional<std::int64_t> row, std::int64_t rows) {
   if (!row.has_value()) return row;
@@ -22,34 +23,40 @@ std::optional<std::int64_t> checked_row(const char* layer, std::optional<std::in
   return *row < 0 ? *row + rows : *row;
 }
 
-Tensor make_table(const TableOptions& options) {
-  const char* layer = options.layer;
+}  // namespace
+
+EmbeddingTable::EmbeddingTable(const TableOptions& options, Generator& generator)
+    : layer_(options.layer), padding_idx_(checked_row(options.layer, options.padding_idx, options.rows)) {
   if (options.rows < 0 || options.dim < 0) {
-    throw ValueError(fmt::format("{}: num_embeddings and embedding_dim must not be negative, but are {} and {}", layer,
+    throw ValueError(fmt::format("{}: num_embeddings and embedding_dim must not be negative, but are {} and {}", layer_,
                                  options.rows, options.dim));
   }
   if (options.max_norm && !(*options.max_norm > 0)) {
-    throw ValueError(fmt::format("{}: max_norm must be above 0, but is {}", layer, *options.max_norm));
+    throw ValueError(fmt::format("{}: max_norm must be above 0, but is {}", layer_, *options.max_norm));
   }
-  if (std::isnan(options.norm_type)) throw ValueError(fmt::format("{}: norm_type must be a number, but is NaN", layer));
+  if (std::isnan(options.norm_type))
+    throw ValueError(fmt::format("{}: norm_type must be a number, but is NaN", layer_));
   const Shape shape{options.rows, options.dim};
-  if (!options.weight.defined()) {
-    if (!is_floating(options.made_as.dtype)) {
-      throw DTypeError(fmt::format("{}: dtype must be floating, but is {}", layer, name_of(options.made_as.dtype)));
+  if (options.weight.defined()) {
+    if (options.weight.shape() != shape) {
+      throw ShapeError(fmt::format("{}: weight must have shape {}, but has {}", layer_, shape.to_string(),
+                                   options.weight.shape().to_string()));
     }
-    return empty(shape, options.made_as).set_requires_grad();
+    if (!is_floating(options.weight.dtype())) {
+      throw DTypeError(fmt::format("{}: weight must be floating, but is {}", layer_, name_of(options.weight.dtype())));
+    }
+    weight = options.weight.detach().set_requires_grad();
+  } else {
+    if (!is_floating(options.made_as.dtype)) {
+      throw DTypeError(fmt::format("{}: dtype must be floating, but is {}", layer_, name_of(options.made_as.dtype)));
+    }
+    weight = empty(shape, options.made_as).set_requires_grad();
+    reset_parameters(generator);
   }
-  if (options.weight.shape() != shape) {
-    throw ShapeError(fmt::format("{}: weight must have shape {}, but has {}", layer, shape.to_string(),
-                                 options.weight.shape().to_string()));
-  }
-  if (!is_floating(options.weight.dtype())) {
-    throw DTypeError(fmt::format("{}: weight must be floating, but is {}", layer, name_of(options.weight.dtype())));
-  }
-  return options.weight.detach().set_requires_grad();
+  if (padding_idx_) embergrad::detail::freeze_row(weight, *padding_idx_);
 }
 
-void check_pretrained(const char* layer, const Tensor& embeddings) {
+void EmbeddingTable::check_pretrained(const char* layer, const Tensor& embeddings) {
   if (!embeddings.defined()) throw ValueError(fmt::format("{}::from_pretrained: embeddings is undefined", layer));
   if (embeddings.dim() != 2) {
     throw ShapeError(fmt::format("{}::from_pretrained: embeddings must have shape (rows, dim), but has {}", layer,
@@ -57,34 +64,30 @@ void check_pretrained(const char* layer, const Tensor& embeddings) {
   }
 }
 
-void draw_table(Tensor& table, std::optional<std::int64_t> padding_idx, Generator& generator) {
+void EmbeddingTable::reset_parameters(Generator& generator) {
   const NoGrad guard;
-  init::normal(table, 0, 1, generator);
-  if (padding_idx.has_value()) table[*padding_idx].fill(0);
+  init::normal(weight, 0, 1, generator);
+  if (padding_idx_) weight[*padding_idx_].fill(0);
 }
 
-void grow_table(const char* layer, Tensor& table, std::int64_t rows, Generator& generator) {
-  const std::int64_t before = table.size(0);
+void EmbeddingTable::grow(std::int64_t rows, Generator& generator) {
+  const std::int64_t before = num_embeddings();
   if (rows < before) {
-    throw ValueError(fmt::format("{}: grow: a table of {} rows can't become one of {}", layer, before, rows));
+    throw ValueError(fmt::format("{}: grow: a table of {} rows can't become one of {}", layer_, before, rows));
   }
   if (rows == before) return;
   const NoGrad guard;
-  Tensor longer = empty({rows, table.size(1)}, table.options());
-  narrow(longer, 0, 0, before).copy_from(table);
+  Tensor longer = empty({rows, embedding_dim()}, weight.options());
+  narrow(longer, 0, 0, before).copy_from(weight);
   init::normal(narrow(longer, 0, before, rows - before), 0, 1, generator);
-  embergrad::detail::adopt(table, longer);
+  embergrad::detail::adopt(weight, longer);
 }
 
-namespace {
-
-// Ascending. IndexError for one that isn't there.
-std::vector<std::int64_t> checked_rows(const char* layer, const char* op, const Tensor& table,
-                                       std::span<const std::int64_t> rows) {
+std::vector<std::int64_t> EmbeddingTable::checked_rows(const char* op, std::span<const std::int64_t> rows) const {
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] < 0 || rows[i] >= table.size(0)) {
+    if (rows[i] < 0 || rows[i] >= num_embeddings()) {
       throw IndexError(
-          fmt::format("{}: {}: rows[{}] is {}, but the table has {} rows", layer, op, i, rows[i], table.size(0)));
+          fmt::format("{}: {}: rows[{}] is {}, but the table has {} rows", layer_, op, i, rows[i], num_embeddings()));
     }
   }
   std::vector<std::int64_t> ascending(rows.begin(), rows.end());
@@ -92,40 +95,35 @@ std::vector<std::int64_t> checked_rows(const char* layer, const char* op, const 
   return ascending;
 }
 
-}  // namespace
-
-void freeze_table_rows(const char* layer, const Tensor& table, std::span<const std::int64_t> rows) {
-  for (const std::int64_t row : checked_rows(layer, "freeze_rows", table, rows)) {
-    embergrad::detail::freeze_row(table, row);
-  }
+void EmbeddingTable::freeze_rows(std::span<const std::int64_t> rows) {
+  for (const std::int64_t row : checked_rows("freeze_rows", rows)) embergrad::detail::freeze_row(weight, row);
 }
 
-void unfreeze_table_rows(const char* layer, const Tensor& table, std::optional<std::int64_t> padding_idx,
-                         std::span<const std::int64_t> rows) {
-  const std::vector<std::int64_t> ascending = checked_rows(layer, "unfreeze_rows", table, rows);
-  if (padding_idx && std::ranges::binary_search(ascending, *padding_idx)) {
+void EmbeddingTable::unfreeze_rows(std::span<const std::int64_t> rows) {
+  const std::vector<std::int64_t> ascending = checked_rows("unfreeze_rows", rows);
+  if (padding_idx_ && std::ranges::binary_search(ascending, *padding_idx_)) {
     throw ValueError(
-        fmt::format("{}: unfreeze_rows: row {} is the padding row, which never moves", layer, *padding_idx));
+        fmt::format("{}: unfreeze_rows: row {} is the padding row, which never moves", layer_, *padding_idx_));
   }
-  for (const std::int64_t row : ascending) embergrad::detail::unfreeze_row(table, row);
+  for (const std::int64_t row : ascending) embergrad::detail::unfreeze_row(weight, row);
 }
 
-void tie_table(const char* layer, Tensor& own, const Tensor& table, std::optional<std::int64_t> padding_idx) {
-  if (!table.defined()) throw ValueError(fmt::format("{}: tie: table is undefined", layer));
-  if (table.shape() != own.shape()) {
-    throw ShapeError(fmt::format("{}: tie: table must have shape {}, but has {}", layer, own.shape().to_string(),
+void EmbeddingTable::tie(const Tensor& table) {
+  if (!table.defined()) throw ValueError(fmt::format("{}: tie: table is undefined", layer_));
+  if (table.shape() != weight.shape()) {
+    throw ShapeError(fmt::format("{}: tie: table must have shape {}, but has {}", layer_, weight.shape().to_string(),
                                  table.shape().to_string()));
   }
-  if (table.dtype() != own.dtype()) {
+  if (table.dtype() != weight.dtype()) {
     throw DTypeError(
-        fmt::format("{}: tie: table must be {}, but is {}", layer, name_of(own.dtype()), name_of(table.dtype())));
+        fmt::format("{}: tie: table must be {}, but is {}", layer_, name_of(weight.dtype()), name_of(table.dtype())));
   }
-  own = table;
-  if (padding_idx.has_value()) embergrad::detail::freeze_row(own, *padding_idx);
+  weight = table;
+  if (padding_idx_) embergrad::detail::freeze_row(weight, *padding_idx_);
 }
 
-std::string options_text(const embergrad::EmbeddingOptions& options) {
-  std::string text;
+std::string EmbeddingTable::describe_with(const embergrad::EmbeddingOptions& options) const {
+  std::string text = fmt::format("{}({}, {}", layer_, num_embeddings(), embedding_dim());
   if (options.padding_idx) text += fmt::format(", padding_idx={}", *options.padding_idx);
   if (options.max_norm) text += fmt::format(", max_norm={}", *options.max_norm);
   if (options.norm_type != 2) text += fmt::format(", norm_type={}", options.norm_type);

@@ -242,28 +242,35 @@ CellStatistics cell_statistics(double forget_offset) {
   throw ValueError(fmt::format("unit_scaling: forget_offset must be 0 or 1, but is {}", forget_offset));
 }
 
+// output is P: hidden, unless projected.
 struct LstmSizes {
-  std::int64_t input, hidden, layers, directions, steps;
+  std::int64_t input, hidden, output, layers, directions, steps;
 };
 
 std::vector<LstmScales> lstm_scales(const LstmSizes& sizes, double dropout, const LstmScaling& scaling) {
   const CellStatistics cell = cell_statistics(scaling.forget_offset);
-  const auto hidden = static_cast<double>(sizes.hidden), directions = static_cast<double>(sizes.directions);
+  const auto hidden = static_cast<double>(sizes.hidden), output = static_cast<double>(sizes.output);
+  const auto directions = static_cast<double>(sizes.directions);
   const double over_steps = to_minus(static_cast<double>(sizes.steps), 0.5);
+  // A projection over √H leaves h its RMS, and what comes back through it adds up P numbers over √H.
+  const double share = root_of_ratio(output, hidden);
+  const double z = cell.z * share, b = cell.b * share;
   std::vector<LstmScales> scales;
   for (std::int64_t layer = 0; layer < sizes.layers; ++layer) {
-    const double input = layer == 0 ? static_cast<double>(sizes.input) : directions * hidden;
+    const double input = layer == 0 ? static_cast<double>(sizes.input) : directions * output;
     // dz W_ih adds up 4H numbers, once for each direction.
-    const std::array edges = {1 / cell.h, std::sqrt(input / (4 * hidden * directions)) / cell.z};
+    const std::array edges = {1 / cell.h, root_of_ratio(input, 4 * hidden * directions) / z};
     const std::vector<double> shared = apply_constraint(scaling.constraint, edges);
-    scales.push_back({.weight_ih = 1 / std::sqrt(input),
-                      .weight_hh = 1 / std::sqrt(hidden),
+    scales.push_back({.weight_ih = to_minus(input, 0.5),
+                      .weight_hh = to_minus(output, 0.5),
                       .forget_offset = scaling.forget_offset,
+                      .weight_hr = to_minus(hidden, 0.5),
                       .out = shared[0],
                       .grad_in = shared[1],
-                      .grad_weight_ih = std::sqrt(input) / cell.z * over_steps,
-                      .grad_weight_hh = std::sqrt(hidden) / (cell.z * cell.h) * over_steps,
-                      .grad_bias = over_steps / cell.b,
+                      .grad_weight_ih = std::sqrt(input) / z * over_steps,
+                      .grad_weight_hh = std::sqrt(output) / (z * cell.h) * over_steps,
+                      .grad_bias = over_steps / b,
+                      .grad_weight_hr = std::sqrt(hidden) / cell.h * over_steps,
                       .dropout = dropout_scales(dropout).out});
   }
   return scales;
@@ -333,20 +340,17 @@ Tensor dropout(const Tensor& input, const embergrad::DropoutOptions& options) {
 
 LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Tensor> parameters,
                 const LstmOptions& options, std::span<const std::int64_t> lengths, const LstmScaling& scaling) {
-  const std::size_t directions = options.bidirectional ? 2 : 1;
   const bool readable = input.defined() && input.dim() >= 2 && parameters.size() >= 2 && parameters[1].defined() &&
                         parameters[1].dim() == 2 && options.num_layers >= 1;
   std::vector<LstmScales> scales;
   if (readable) {
-    if (parameters.size() == static_cast<std::size_t>(options.num_layers) * directions * (options.bias ? 5 : 3)) {
-      throw ValueError("unit_scaling.lstm: parameters must hold no weight_hr: projections have no unit-scaled form");
-    }
     const std::int64_t steps = lengths.empty() ? input.shape().slice(0, input.dim() - 1).numel()
                                                : std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
     scales = lstm_scales({.input = input.size(-1),
-                          .hidden = parameters[1].size(1),
+                          .hidden = parameters[1].size(0) / 4,
+                          .output = parameters[1].size(1),
                           .layers = options.num_layers,
-                          .directions = static_cast<std::int64_t>(directions),
+                          .directions = options.bidirectional ? 2 : 1,
                           .steps = steps},
                          options.dropout, scaling);
   }
@@ -518,6 +522,7 @@ LSTM::LSTM(const LSTMOptions& options, Generator& generator)
                 .batch_first = options.batch_first,
                 .dropout = options.dropout,
                 .bidirectional = options.bidirectional,
+                .proj_size = options.proj_size,
                 .device = options.device,
                 .dtype = options.dtype},
                Undrawn{}),
@@ -549,6 +554,7 @@ std::string LSTM::describe() const { return described(nn::LSTM::describe()); }
 std::vector<LstmScales> LSTM::scales(std::int64_t steps) const {
   return lstm_scales({.input = input_size(),
                       .hidden = hidden_size(),
+                      .output = proj_size() > 0 ? proj_size() : hidden_size(),
                       .layers = num_layers(),
                       .directions = bidirectional() ? 2 : 1,
                       .steps = steps},

@@ -69,6 +69,8 @@ StepPlan AdamFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t s
   const double keep = decoupled ? 1 - o.lr * o.weight_decay : 1;
   const double rate = o.lr / (1 - std::pow(o.betas.beta1, t));
   const double correction2 = 1 - std::pow(o.betas.beta2, t);
+  // The largest v of every row begins with the first step that asks for it.
+  const bool begins = o.amsgrad && step > 1 && !entry.slots[2].defined();
   return {
       .rule = o.amsgrad ? rule_of<AmsGrad>(decay) : rule_of<PlainAdam>(decay),
       .numbers = rules::AdamCoefficients<double>{.step_size = rate,
@@ -80,12 +82,14 @@ StepPlan AdamFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t s
                                                  .weight_decay = o.weight_decay,
                                                  .keep = keep,
                                                  .sign = o.maximize ? -1.0 : 1.0},
-      .time = time_of_moments(
-          decay,
-          {.step =
-               {.rate = rate, .beta1 = o.betas.beta1, .beta2 = o.betas.beta2, .correction2 = correction2, .keep = keep},
-           .eps = o.eps,
-           .amsgrad = o.amsgrad}),
+      .time = begins ? Time(WholeTable{})
+                     : time_of_moments(decay, {.step = {.rate = rate,
+                                                        .beta1 = o.betas.beta1,
+                                                        .beta2 = o.betas.beta2,
+                                                        .correction2 = correction2,
+                                                        .keep = keep},
+                                               .eps = o.eps,
+                                               .amsgrad = o.amsgrad}),
   };
 }
 

@@ -164,16 +164,17 @@ class AdamHistory final : public History {
     spans_.restart(steps_before, beta1_, beta2_);
   }
 
-  // The number eps enters when a span is used, not when it is made; other betas may ask for a better fit.
+  // The number eps enters when a span is used, not when it is made. Another beta1 may ask for a better fit; another
+  // beta2 changes the correction of v at a stroke, to where no fit reaches.
   [[nodiscard]] bool takes(const StepPlan& plan) override {
     const auto* time = std::get_if<AdamTime>(&plan.time);
     if (time == nullptr || time->eps != eps_ || time->amsgrad != amsgrad_ || time->corrected != corrected_)
       return false;
-    if (time->step.beta1 == beta1_ && time->step.beta2 == beta2_) return true;
-    const auto fit = AdamSpans::choose(time->step.beta1, time->step.beta2, tolerance(dtype_), amsgrad_, corrected_);
+    if (time->step.beta2 != beta2_) return false;
+    if (time->step.beta1 == beta1_) return true;
+    const auto fit = AdamSpans::choose(time->step.beta1, beta2_, tolerance(dtype_), amsgrad_, corrected_);
     if (!fit || fit->degree > fit_.degree) return false;
     beta1_ = time->step.beta1;
-    beta2_ = time->step.beta2;
     return true;
   }
   void push(const StepPlan& plan) override { spans_.push(std::get<AdamTime>(plan.time).step); }

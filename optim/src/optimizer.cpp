@@ -169,11 +169,12 @@ Optimizer::Way Optimizer::way_of(const Entry& entry, const detail::StepPlan& pla
 }
 
 // Brings a table up to date that another optimizer defers, who loses it.
-void Optimizer::take_over(const Tensor& parameter) const {
+void Optimizer::take_over(const Tensor& parameter) {
   embergrad::detail::Storage& storage = *parameter.state()->storage;
   if (embergrad::detail::deferral_of(storage) == nullptr) return;
   embergrad::detail::settle_rows(parameter);
   embergrad::detail::defer_rows(storage, nullptr);
+  if (std::exchange(has_warned_, true)) return;
   embergrad::detail::warn(fmt::format("{}: a table of shape {} was stepped by another optimizer; its rows were brought "
                                       "up to date",
                                       name(), parameter.shape().to_string())
@@ -219,6 +220,14 @@ void Optimizer::prepare(std::size_t index) {
   }
   const Way way = way_of(entry, planned);
   if (way == Way::deferred_rows) {
+    const auto* adam = std::get_if<detail::AdamTime>(&planned.time);
+    const double least_eps = computed == DType::float64 ? 0 : 1e-15;
+    if (adam != nullptr && adam->eps <= least_eps) {
+      throw ValueError(
+          fmt::format("{} has a sparse gradient, and eps is {}, but updates = exact needs eps above {}: rows "
+                      "without a gradient would be divided by nothing",
+                      place(), adam->eps, least_eps));
+    }
     if (item_size(parameter.dtype()) == 2) {
       throw DTypeError(fmt::format(
           "{} is {} and has a sparse gradient, but updates = exact needs float32 or float64: idle rows move "
@@ -237,7 +246,10 @@ void Optimizer::prepare(std::size_t index) {
   if (way != Way::deferred_rows || (entry.deferral != nullptr && !entry.deferral->holds(parameter))) {
     entry.deferral.reset();
   }
-  if (entry.deferral == nullptr) take_over(parameter);
+  if (entry.deferral == nullptr) {
+    take_over(parameter);
+    if (way == Way::deferred_rows) entry.deferral = std::make_shared<detail::Deferral>(parameter);
+  }
   if (sparse) static_cast<void>(gradient.rows().values());  // summed here, where memory may run out
   if (sparse && way == Way::dense) entry.dense_grad = gradient.to_dense();
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
@@ -268,18 +280,16 @@ detail::StepPlan Optimizer::plan(const Entry& entry, std::int64_t step, bool /*f
 void Optimizer::apply(Entry& entry) {
   Tensor& parameter = entry.parameter;
   const Gradient& gradient = parameter.grad();
-  const bool first = !entry.slots[0].defined();
+  const detail::StepPlan planned = plan(entry, entry.steps + 1, !entry.slots[0].defined());
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     if (entry.spares[s].defined()) entry.slots[s] = std::exchange(entry.spares[s], {});
   }
-  const detail::StepPlan planned = plan(entry, entry.steps + 1, first);
   const Way way = way_of(entry, planned);
   const bool by_rows = way == Way::rows || way == Way::deferred_rows;
   const Tensor grad = by_rows                      ? gradient.rows().values()
                       : entry.dense_grad.defined() ? std::exchange(entry.dense_grad, {})
                                                    : gradient.dense();
   if (way == Way::deferred_rows) {
-    if (entry.deferral == nullptr) entry.deferral = std::make_shared<detail::Deferral>(parameter);
     entry.deferral->clock->begin(planned, entry.slots, entry.steps);
   }
   if (layout_.counts_steps) ++entry.steps;

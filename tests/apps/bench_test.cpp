@@ -2,11 +2,14 @@
 #include <sys/wait.h>
 
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include <embergrad/safetensors.hpp>
 
 #include "support/temporary_directory.hpp"
 
@@ -106,6 +109,15 @@ BOOST_AUTO_TEST_CASE(senseless_options_are_refused) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(losses_are_those_of_one_case_that_trains) {
+  const Result two = run("--workload bagclass_train --ewt '" + sample + "' --losses out.safetensors");
+  BOOST_TEST(two.status == 2);
+  BOOST_TEST(says(two.err, "takes one case, but --workload names 2"), two.err);
+  const Result untrained = run("--workload tagger_infer --ewt '" + sample + "' --losses out.safetensors");
+  BOOST_TEST(untrained.status == 2);
+  BOOST_TEST(says(untrained.err, "tagger_infer/packed trains no model"), untrained.err);
+}
+
 BOOST_AUTO_TEST_CASE(workloads_that_read_the_treebank_ask_for_it) {
   for (const std::string workload : {"tagger_train", "tagger_infer/packed", "bagclass_train/b1", "all", "'tagger_*'"}) {
     const Result missing = run("--workload " + workload);
@@ -159,6 +171,22 @@ BOOST_AUTO_TEST_CASE(the_bag_classifier_learns_genres) {
     BOOST_TEST(says(result.json, part), part);
   }
   BOOST_TEST(!says(result.json, "\"changed\": false"), result.json);
+
+  const std::string file = place / "losses.safetensors";
+  const Result told = run("--workload bagclass_train/b32 --ewt '" + place.path().string() + "' --losses " + file);
+  BOOST_TEST(told.status == 0, told.err);
+  BOOST_TEST(told.out.empty(), told.out);
+  const embergrad::Loaded losses = embergrad::load(file);
+  BOOST_TEST(losses.metadata.at("case") == "bagclass_train/b32");
+  const auto each = losses.tensors.at("losses").to_vector();
+  BOOST_TEST(std::abs(each.front() - std::log(2)) < 0.05F);
+  BOOST_TEST(each.back() < each.front());
+  for (const char* name : {"bag.weight", "out.weight", "out.bias"}) {
+    const auto before = losses.tensors.at(std::string("model.") + name).to_vector();
+    const auto after = losses.tensors.at(std::string("after.") + name).to_vector();
+    BOOST_TEST(before.size() == after.size());
+    BOOST_TEST(before != after, name);
+  }
 
   embergrad::test::write_bytes(place / "train.conllu", train.substr(train.find('\n') + 1));  // a sent_id is missing
   BOOST_TEST(run("--workload bagclass_train --repeat 1 --ewt '" + place.path().string() + "'").status == 1);

@@ -176,6 +176,14 @@ BOOST_AUTO_TEST_CASE(parts_and_columns) {
   BOOST_TEST(says(none.out, "dev         none"));
   BOOST_TEST(!says(none.out, "dev accuracy"));
 
+  write_bytes(place / "one.csv", "text,category\nso it is,A\n");
+  const Result one = place.good("train --model e --epochs 1 --train one.csv" + small);
+  BOOST_TEST(says(one.out, "dev         none, as 1 text is too few to set some aside: the model of the last epoch"));
+  const Result too_few = place.run("train --model f --epochs 1 --train one.csv --dev-fraction 0.5" + small);
+  BOOST_TEST(too_few.status == 1);
+  BOOST_TEST(says(too_few.err, "--dev-fraction: of 1 text none can be set aside"), too_few.err);
+  BOOST_TEST(!fs::exists(place / "f"));
+
   write_bytes(place / "other.csv", "kind,id,words\nA,1,so it is\nB,2,not at all\n");
   (void)place.good("train --model d --epochs 1 --train other.csv --text-column words --label-column kind" + small);
   (void)place.good("eval --model d other.csv --text-column words --label-column kind");

@@ -131,6 +131,11 @@ BOOST_AUTO_TEST_CASE(from_lookup) {
   const RowSparse skipped = RowSparse::from_lookup(eg::tensor({2, 2}), eg::ones({2, 3}), 3, 2);
   BOOST_TEST(skipped.count() == 0);
   BOOST_TEST(equal_to("all padding", skipped.to_dense(), eg::zeros({3, 3})));
+  // Rows without elements are not named.
+  const RowSparse flat = RowSparse::from_lookup(eg::tensor({2, 1}), eg::ones({2, 0}), 3);
+  BOOST_TEST(flat.count() == 0);
+  BOOST_TEST((flat.values().shape() == Shape{0, 0}));
+  BOOST_TEST((flat.plus(flat).to_dense().shape() == Shape{3, 0}));
 }
 
 // Duplicates of one row, in the order of the lookup and by blocks of 64.

@@ -154,12 +154,14 @@ BOOST_AUTO_TEST_CASE(one_factor_is_differentiated) {
         },
         {leaf(draw, {4, 3})}));
   }
-  const LstmScales inside{.weight_ih = 0.5, .weight_hh = 1.5, .forget_offset = 1, .out = 1};
-  BOOST_TEST(gradients_agree(
-      [&](const Inputs& in) {
-        return eg::lstm(in[0], {}, std::vector<Tensor>(in.begin() + 1, in.end()), {}, {}, {&inside, 1}).output;
-      },
-      {leaf(draw, {5, 2, 3}), leaf(draw, {8, 3}), leaf(draw, {8, 2}), leaf(draw, {8}), leaf(draw, {8})}));
+  const LstmScales inside{.weight_ih = 0.5, .weight_hh = 1.5, .forget_offset = 1, .weight_hr = 0.7, .out = 1};
+  const auto scaled_lstm = [&](const Inputs& in) {
+    return eg::lstm(in[0], {}, std::vector<Tensor>(in.begin() + 1, in.end()), {}, {}, {&inside, 1}).output;
+  };
+  const Tensor x = leaf(draw, {5, 2, 3}), biases = leaf(draw, {8});
+  BOOST_TEST(gradients_agree(scaled_lstm, {x, leaf(draw, {8, 3}), leaf(draw, {8, 2}), biases, leaf(draw, {8})}));
+  BOOST_TEST(gradients_agree(scaled_lstm,
+                             {x, leaf(draw, {8, 3}), leaf(draw, {8, 1}), biases, leaf(draw, {8}), leaf(draw, {1, 2})}));
 }
 
 BOOST_AUTO_TEST_CASE(dropout) {
@@ -244,19 +246,23 @@ BOOST_AUTO_TEST_CASE(lstm) {
   const std::vector<LstmScales> two = {{.weight_ih = 0.5,
                                         .weight_hh = 0.25,
                                         .forget_offset = 1,
+                                        .weight_hr = 1.5,
                                         .out = 4,
                                         .grad_in = 3,
                                         .grad_weight_ih = 5,
                                         .grad_weight_hh = 6,
-                                        .grad_bias = 7},
+                                        .grad_bias = 7,
+                                        .grad_weight_hr = 8},
                                        {.weight_ih = 0.3,
                                         .weight_hh = 0.6,
                                         .forget_offset = -0.5,
+                                        .weight_hr = 0.8,
                                         .out = 1.3,
                                         .grad_in = 1.7,
                                         .grad_weight_ih = 0.2,
                                         .grad_weight_hh = 2.2,
                                         .grad_bias = 0.4,
+                                        .grad_weight_hr = 0.9,
                                         .dropout = 0.7}};
   const std::vector<std::int64_t> lengths = {5, 2, 0, 4};
   for_computing_types([&](DType dtype) {
@@ -323,7 +329,7 @@ BOOST_AUTO_TEST_CASE(lstm) {
                 if (place == 1 && !bias) own.insert(own.end(), {offset, eg::zeros({4 * hidden}, {dtype, {}})});
                 if (place == 2 && bias) own.push_back(edge(p, 1, s.grad_bias) + offset);
                 if (place == 3 && bias) own.push_back(edge(p, 1, s.grad_bias));
-                if (place >= (bias ? 4U : 2U)) own.push_back(p);
+                if (place >= (bias ? 4U : 2U)) own.push_back(edge(p, s.weight_hr, s.weight_hr * s.grad_weight_hr));
               }
               const std::int64_t first = static_cast<std::int64_t>(layer) * directions;
               const eg::LstmResult r =

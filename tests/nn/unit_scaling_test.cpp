@@ -444,18 +444,25 @@ BOOST_AUTO_TEST_CASE(dropout) {
 // The factors inside are those of smaller weights; those outside are on the edges alone.
 BOOST_AUTO_TEST_CASE(lstm_is_the_plain_cell) {
   eg::Generator generator(9);
-  for (const double forget_offset : {0.0, 1.0}) {
-    us::LSTM layer(
-        {.input_size = 6, .hidden_size = 4, .num_layers = 1, .dtype = DType::float64, .forget_offset = forget_offset},
-        generator);
+  for (const auto& [offset, projected] : {std::pair(0.0, 0), {1.0, 0}, {0.0, 2}, {1.0, 3}}) {
+    const double forget_offset = offset;
+    const std::int64_t projection = projected, state = projection > 0 ? projection : 4;
+    us::LSTM layer({.input_size = 6,
+                    .hidden_size = 4,
+                    .num_layers = 1,
+                    .proj_size = projection,
+                    .dtype = DType::float64,
+                    .forget_offset = forget_offset},
+                   generator);
     const Tensor x = eg::randn({7, 3, 6}, f64, generator);
     const std::vector<std::int64_t> lengths = {7, 0, 4};
     const eg::LstmResult got = layer(x, lengths);
     Tensor bias = eg::zeros({16}, f64);
     for (int j = 4; j < 8; ++j) bias.set({j}, forget_offset);
-    const std::vector<Tensor> plain = {layer.parameter("weight_ih_l0").detach() * normal_rms_at_rate(6),
-                                       layer.parameter("weight_hh_l0").detach() * normal_rms_at_rate(4), bias,
-                                       eg::zeros({16}, f64)};
+    std::vector<Tensor> plain = {layer.parameter("weight_ih_l0").detach() * normal_rms_at_rate(6),
+                                 layer.parameter("weight_hh_l0").detach() * normal_rms_at_rate(state), bias,
+                                 eg::zeros({16}, f64)};
+    if (projection > 0) plain.push_back(layer.parameter("weight_hr_l0").detach() * normal_rms_at_rate(4));
     const eg::LstmResult expected = eg::lstm(x, {}, plain, {}, lengths);
     BOOST_TEST(close_to("output", got.output.detach(), expected.output / (forget_offset == 0 ? 0.197 : 0.230)));
     BOOST_TEST(close_to("h_n", got.h_n.detach(), expected.h_n));
@@ -467,23 +474,24 @@ BOOST_AUTO_TEST_CASE(lstm_is_the_plain_cell) {
     for (const char* name : {"weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"}) {
       parameters.push_back(layer.parameter(name));
     }
+    if (projection > 0) parameters.push_back(layer.parameter("weight_hr_l0"));
     const Tensor by_function = us::lstm(x, {}, parameters, {}, lengths, {.forget_offset = forget_offset}).output;
     BOOST_TEST(equal_to("function", by_function.detach(), got.output.detach()));
     // the gradients of parameters count the steps that there are
     got.output.sum().backward();
     const Tensor of_layer = take_gradient(parameters[0]);
+    const Tensor of_last = take_gradient(parameters.back());
     by_function.sum().backward();
     BOOST_TEST(equal_to("gradient", take_gradient(parameters[0]), of_layer));
+    BOOST_TEST(equal_to("gradient", take_gradient(parameters.back()), of_last));
     packed.output.values().sum().backward();
     BOOST_TEST(close_to("gradient", take_gradient(parameters[0]), of_layer));
+    BOOST_TEST(close_to("gradient", take_gradient(parameters.back()), of_last));
   }
   BOOST_CHECK_EXCEPTION(us::LSTM({.input_size = 1, .hidden_size = 1, .forget_offset = 0.5}), eg::ValueError,
                         says({"forget_offset must be 0 or 1, but is 0.5"}));
   BOOST_CHECK_THROW(us::LSTM({.input_size = 1, .hidden_size = 1, .constraint = Constraint::to_left_grad_scale}),
                     eg::ValueError);
-  const std::vector<Tensor> projected = {eg::ones({8, 3}), eg::ones({8, 1}), eg::ones({1, 2})};
-  BOOST_CHECK_EXCEPTION(static_cast<void>(us::lstm(eg::ones({2, 1, 3}), {}, projected, {.bias = false})),
-                        eg::ValueError, says({"weight_hr", "projections"}));
   const us::LSTM layer(3, 2);
   BOOST_CHECK_THROW(static_cast<void>(layer(eg::ones({2, 1, 4}))), eg::ShapeError);
   BOOST_CHECK_THROW(static_cast<void>(layer(Tensor())), eg::ValueError);
@@ -503,6 +511,39 @@ BOOST_AUTO_TEST_CASE(lstm_constraint) {
   const double free = std::sqrt(6.0 / 16) / 0.125;
   BOOST_TEST(close_to("gradient", input_gradient(Constraint::to_output_scale),
                       input_gradient(Constraint::none) * (1 / 0.197 / free)));
+}
+
+// RMS between 0.5 and 2 with a projection, and the same as without: its factors keep what the recurrence adds.
+BOOST_AUTO_TEST_CASE(a_projected_lstm_is_unit_at_initialisation) {
+  const auto measured = [](std::int64_t projection, double forget_offset) {
+    eg::Generator generator(11);
+    const us::LSTM lstm({.input_size = 96,
+                         .hidden_size = 192,
+                         .num_layers = 2,
+                         .bidirectional = true,
+                         .proj_size = projection,
+                         .forget_offset = forget_offset},
+                        generator);
+    const Tensor x = eg::randn({32, 24, 96}, {}, generator).set_requires_grad();
+    const Tensor output = lstm(x).output;
+    output.backward(eg::randn(output.shape(), {}, generator));
+    std::map<std::string, double> all = {{"output", rms(output)}, {"d x", rms(grad_of(x))}};
+    for (const auto& [name, parameter] : lstm.named_parameters()) all["d " + name] = rms(grad_of(parameter));
+    return all;
+  };
+  for (const double forget_offset : {0.0, 1.0}) {
+    const auto plain = measured(0, forget_offset);
+    for (const std::int64_t projection : {24, 64, 128}) {
+      for (const auto& [name, value] : measured(projection, forget_offset)) {
+        BOOST_TEST_CONTEXT(name << ", projection " << projection << ", forget offset " << forget_offset) {
+          BOOST_TEST(value > 0.5);
+          BOOST_TEST(value < 2);
+          const auto without = plain.find(name);
+          if (without != plain.end()) BOOST_TEST(std::abs(std::log(value / without->second)) < 0.3);
+        }
+      }
+    }
+  }
 }
 
 // --- a tagger

@@ -1,12 +1,17 @@
 // The stored cases of tests/golden against PyTorch's answers.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <charconv>
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include <embergrad/row_sparse.hpp>
 #include <embergrad/safetensors.hpp>
 
+#include "opcheck/cases.hpp"
 #include "opcheck/runner.hpp"
 #include "support/compare.hpp"
 
@@ -49,6 +54,38 @@ std::string disagreement(const CaseResult& got, const eg::StateDict& expected) {
   return {};
 }
 
+using Tensors = std::vector<eg::StateDict::Entry>;
+
+// The steps that the optimizers' stored answers share, the first `count` of them.
+Tensors steps_of(const eg::StateDict& file, int count, bool table_alone) {
+  Tensors found;
+  for (const auto& [name, tensor] : file) {
+    int step = 0;
+    if (name.starts_with("grad.")) std::from_chars(name.data() + 5, name.data() + name.size(), step);
+    const bool is_input = name.starts_with("grad.") || name.starts_with("param.");
+    if (is_input && step < count && !(table_alone && name.ends_with(".1"))) found.emplace_back(name, tensor);
+  }
+  return found;
+}
+
+// The same with dense gradients alone.
+Tensors made_dense(const Tensors& tensors, std::int64_t rows) {
+  Tensors dense;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    const auto& [name, tensor] = tensors[i];
+    if (name.ends_with(".values")) continue;
+    if (!name.ends_with(".indices")) {
+      dense.push_back(tensors[i]);
+      continue;
+    }
+    const std::string gradient = name.substr(0, name.rfind('.'));
+    const auto values = std::find_if(tensors.begin(), tensors.end(),
+                                     [&](const auto& entry) { return entry.first == gradient + ".values"; });
+    dense.emplace_back(gradient, eg::RowSparse::from_rows(tensor, values->second, rows).to_dense());
+  }
+  return dense;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(golden)
@@ -80,6 +117,33 @@ BOOST_AUTO_TEST_CASE(every_answer_has_its_case) {
   std::sort(answers.begin(), answers.end());
   const auto cases = names_in(golden / "cases", ".safetensors");
   BOOST_TEST(cases == answers, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(optimizers_go_where_pytorchs_go) {
+  const eg::Loaded file = eg::load((fs::path(EMBERGRAD_TEST_GOLDEN) / "optimizers.safetensors").string());
+  BOOST_TEST_REQUIRE(file.metadata.size() > 150U);
+  for (const auto& [name, args] : file.metadata) {
+    if (name == "torch") continue;
+    const bool is_sparse_alone = name.starts_with("SparseAdam");
+    const Tensors steps = steps_of(file.tensors, std::stoi(name.substr(name.rfind('.') + 1)), is_sparse_alone);
+    eg::StateDict expected;
+    for (const auto& [key, tensor] : file.tensors) {
+      if (key.starts_with(name + ".")) expected.set(key.substr(name.size() + 1), tensor);
+    }
+    const auto goes_there = [&, &name = name, &args = args](const Tensors& given, const std::string& updates) {
+      const auto got = eg::test::run(fmt::format(R"({{"op": "optimizer", "args": {{{}{}}}}})", args, updates), given);
+      const std::string text = disagreement(got, expected);
+      BOOST_TEST(text.empty(), name << updates << ": " << text);
+    };
+    if (is_sparse_alone) {
+      goes_there(steps, "");
+      continue;
+    }
+    goes_there(steps, R"(, "updates": "exact")");
+    goes_there(steps, R"(, "updates": "exact", "read_at": [0, 2], "save_load_at": [1])");
+    goes_there(steps, R"(, "updates": "dense")");
+    goes_there(made_dense(steps, file.tensors.at("param.0").size(0)), R"(, "updates": "dense")");
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,21 +1,13 @@
 #include "opcheck/runner.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
-#include <cstdlib>
-#include <filesystem>
 #include <limits>
 #include <map>
-#include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <set>
-#include <sstream>
-#include <stdexcept>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -24,131 +16,17 @@
 #include <embergrad/error.hpp>
 #include <embergrad/nn/unit_scaling.hpp>
 #include <embergrad/ops.hpp>
-#include <embergrad/optim/adagrad.hpp>
-#include <embergrad/optim/adam.hpp>
-#include <embergrad/optim/optimizer.hpp>
-#include <embergrad/optim/sgd.hpp>
 #include <embergrad/row_sparse.hpp>
 #include <embergrad/tensor.hpp>
 
+#include "opcheck/case.hpp"
 #include "untrusted_json.hpp"
 
 namespace embergrad::opcheck {
 
 namespace {
 
-using Json = nlohmann::json;
-
-// What this build doesn't know or doesn't have yet. Not a refusal, so not one of embergrad's errors.
-class Unsupported : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
-// --- a case as the ops see it --------------------------------------------------------------------------------------
-
-// The JSON "args". `null` is the absent option; a value of the wrong type is a ValueError that names it.
-class Arguments {
- public:
-  Arguments(std::string owner, Json values) : owner_(std::move(owner)), values_(std::move(values)) {}
-
-  [[nodiscard]] const Json& values() const { return values_; }
-  [[nodiscard]] bool has(const std::string& name) const {
-    return values_.contains(name) && !values_.at(name).is_null();
-  }
-
-  template <class T>
-  [[nodiscard]] std::optional<T> find(const std::string& name) const {
-    if (!has(name)) return std::nullopt;
-    return convert<T>(name, values_.at(name));
-  }
-  template <class T>
-  [[nodiscard]] T get(const std::string& name) const {
-    if (!has(name)) throw ValueError(fmt::format("{}: argument {} is missing", owner_, name));
-    return convert<T>(name, values_.at(name));
-  }
-  template <class T>
-  [[nodiscard]] T get(const std::string& name, T otherwise) const {
-    return find<T>(name).value_or(std::move(otherwise));
-  }
-
-  [[noreturn]] void refuse(const std::string& name, const char* expected) const {
-    throw ValueError(fmt::format("{}: {} is {}, expected {}", owner_, name, values_.at(name).dump(), expected));
-  }
-
-  // Every name is one of these.
-  void know(std::initializer_list<std::string_view> names) const {
-    for (const auto& [name, value] : values_.items()) {
-      if (std::find(names.begin(), names.end(), name) == names.end()) {
-        throw Unsupported(fmt::format("{}: unknown argument {}", owner_, name));
-      }
-    }
-  }
-
- private:
-  template <class T>
-  [[nodiscard]] T convert(const std::string& name, const Json& value) const {
-    if constexpr (std::is_same_v<T, bool>) {
-      if (!value.is_boolean()) refuse(name, "a boolean");
-      return value.get<bool>();
-    } else if constexpr (std::is_same_v<T, std::int64_t>) {
-      if (!is_integer(value)) refuse(name, "an integer");
-      return value.get<std::int64_t>();
-    } else if constexpr (std::is_same_v<T, int>) {
-      // A dimension. One that no tensor has must not become one by losing bits.
-      const auto wide = convert<std::int64_t>(name, value);
-      return static_cast<int>(std::clamp<std::int64_t>(wide, -1'000'000, 1'000'000));
-    } else if constexpr (std::is_same_v<T, double>) {
-      if (value == "inf") return std::numeric_limits<double>::infinity();
-      if (value == "-inf") return -std::numeric_limits<double>::infinity();
-      if (value == "nan") return std::numeric_limits<double>::quiet_NaN();
-      if (!value.is_number()) refuse(name, "a number");
-      return value.get<double>();
-    } else if constexpr (std::is_same_v<T, Scalar>) {
-      return is_integer(value) ? Scalar(value.get<std::int64_t>()) : Scalar(convert<double>(name, value));
-    } else if constexpr (std::is_same_v<T, std::string>) {
-      if (!value.is_string()) refuse(name, "a string");
-      return value.get<std::string>();
-    } else if constexpr (std::is_same_v<T, std::vector<std::int64_t>>) {
-      if (!value.is_array() || !std::all_of(value.begin(), value.end(), is_integer)) refuse(name, "a list of integers");
-      return value.get<std::vector<std::int64_t>>();
-    } else {
-      static_assert(std::is_same_v<T, std::vector<double>>);
-      if (!value.is_array() || !std::all_of(value.begin(), value.end(), [](const Json& v) { return v.is_number(); })) {
-        refuse(name, "a list of numbers");
-      }
-      return value.get<std::vector<double>>();
-    }
-  }
-
-  static bool is_integer(const Json& value) {
-    return value.is_number_unsigned() ? value.get<std::uint64_t>() <= std::numeric_limits<std::int64_t>::max()
-                                      : value.is_number_integer();
-  }
-
-  std::string owner_;
-  Json values_;
-};
-
-struct Case {
-  std::string op;
-  Arguments args;
-  StateDict inputs;  // on the device, marked where a gradient is wanted
-  StateDict output_gradients;
-  std::vector<std::string> wanted;
-
-  [[nodiscard]] Tensor find(const std::string& name) const {
-    return inputs.contains(name) ? inputs.at(name) : Tensor();
-  }
-  [[nodiscard]] const Tensor& get(const std::string& name) const {
-    if (!inputs.contains(name)) throw ValueError(fmt::format("{}: tensor {} is missing", op, name));
-    return inputs.at(name);
-  }
-};
-
 // --- the ops -------------------------------------------------------------------------------------------------------
-
-using Outputs = std::vector<StateDict::Entry>;
 
 Outputs one(Tensor output) { return {{"output", std::move(output)}}; }
 
@@ -161,14 +39,18 @@ Outputs looked_up(const Case& c, Tensor output) {
   return outputs;
 }
 
-Outputs run_embedding(const Case& c) {
+EmbeddingOptions embedding_options_of(const Case& c) {
   EmbeddingOptions options;
   options.padding_idx = c.args.find<std::int64_t>("padding_idx");
   options.max_norm = c.args.find<double>("max_norm");
   options.norm_type = c.args.get("norm_type", options.norm_type);
   options.scale_grad_by_freq = c.args.get("scale_grad_by_freq", options.scale_grad_by_freq);
   options.sparse = c.args.get("sparse", options.sparse);
-  return looked_up(c, embedding(c.get("input"), c.get("weight"), options));
+  return options;
+}
+
+Outputs run_embedding(const Case& c) {
+  return looked_up(c, embedding(c.get("input"), c.get("weight"), embedding_options_of(c)));
 }
 
 BagMode bag_mode_of(const Case& c) {
@@ -179,7 +61,7 @@ BagMode bag_mode_of(const Case& c) {
   c.args.refuse("mode", "sum, mean or max");
 }
 
-Outputs run_embedding_bag(const Case& c) {
+EmbeddingBagOptions bag_options_of(const Case& c) {
   EmbeddingBagOptions options;
   options.max_norm = c.args.find<double>("max_norm");
   options.norm_type = c.args.get("norm_type", options.norm_type);
@@ -189,7 +71,11 @@ Outputs run_embedding_bag(const Case& c) {
   options.per_sample_weights = c.find("per_sample_weights");
   options.include_last_offset = c.args.get("include_last_offset", options.include_last_offset);
   options.padding_idx = c.args.find<std::int64_t>("padding_idx");
-  return looked_up(c, embedding_bag(c.get("input"), c.get("weight"), c.find("offsets"), options));
+  return options;
+}
+
+Outputs run_embedding_bag(const Case& c) {
+  return looked_up(c, embedding_bag(c.get("input"), c.get("weight"), c.find("offsets"), bag_options_of(c)));
 }
 
 Outputs run_linear(const Case& c) { return one(linear(c.get("input"), c.get("weight"), c.find("bias"))); }
@@ -208,21 +94,16 @@ Reduction reduction_of(const Case& c) {
   c.args.refuse("reduction", "none, mean or sum");
 }
 
-// --- unit scaling: as the functions of the Python library of that name, which refuses some values --------------------
+// --- unit scaling: as the functions of the Python library of that name, which refuses some values, and two more ------
 
 namespace us = nn::unit_scaling;
 
 Outputs run_unit_embedding(const Case& c) {
-  EmbeddingOptions options;
-  options.padding_idx = c.args.find<std::int64_t>("padding_idx");
-  options.max_norm = c.args.find<double>("max_norm");
-  options.norm_type = c.args.get("norm_type", options.norm_type);
-  options.scale_grad_by_freq = c.args.get("scale_grad_by_freq", false);
-  options.sparse = c.args.get("sparse", false);
-  const Tensor& weight = c.get("weight");
-  Outputs outputs = one(us::embedding(c.get("input"), weight, options));
-  if (options.max_norm) outputs.emplace_back("mutated.weight", weight);
-  return outputs;
+  return looked_up(c, us::embedding(c.get("input"), c.get("weight"), embedding_options_of(c)));
+}
+
+Outputs run_unit_embedding_bag(const Case& c) {
+  return looked_up(c, us::embedding_bag(c.get("input"), c.get("weight"), c.find("offsets"), bag_options_of(c)));
 }
 
 // Here null is a value: no constraint.
@@ -432,8 +313,8 @@ std::vector<Tensor> lstm_parameters(const Case& c, std::int64_t layers, bool bia
   };
   const auto rows = [&](const std::string& name, const Tensor& parameter, std::int64_t expected) {
     if (parameter.dim() < 1 || parameter.size(0) != expected) {
-      throw ShapeError(fmt::format("lstm: {} has shape {}, expected {} rows for hidden_size {} and proj_size {}", name,
-                                   parameter.shape().to_string(), expected, hidden, projection));
+      throw ShapeError(fmt::format("{}: {} has shape {}, expected {} rows for hidden_size {} and proj_size {}", c.op,
+                                   name, parameter.shape().to_string(), expected, hidden, projection));
     }
   };
   for (std::int64_t layer = 0; layer < layers; ++layer) {
@@ -452,305 +333,73 @@ std::vector<Tensor> lstm_parameters(const Case& c, std::int64_t layers, bool bia
   for (const auto& entry : c.inputs) {
     const std::string& name = entry.first;
     if ((name.starts_with("weight_") || name.starts_with("bias_")) && !used.contains(name)) {
-      throw ValueError(fmt::format("lstm: parameter {} does not belong to these arguments", name));
+      throw ValueError(fmt::format("{}: parameter {} does not belong to these arguments", c.op, name));
     }
   }
   return parameters;
 }
 
-Outputs run_lstm(const Case& c) {
-  LstmOptions options;
+// What `lstm` and `unit_scaling.lstm` are given.
+struct LstmArguments {
+  Tensor input;
+  LstmState state;
+  std::vector<Tensor> parameters = {};
+  LstmOptions options = {};
+  std::vector<std::int64_t> lengths = {};
+};
+
+LstmArguments lstm_arguments(const Case& c) {
+  LstmArguments of{.input = c.get("input"), .state = {c.find("h_0"), c.find("c_0")}};
+  LstmOptions& options = of.options;
   options.num_layers = c.args.get("num_layers", options.num_layers);
   options.bias = c.args.get("bias", options.bias);
   options.batch_first = c.args.get("batch_first", options.batch_first);
   options.bidirectional = c.args.get("bidirectional", options.bidirectional);
   const bool sorted = c.args.get("enforce_sorted", true);
-  const Tensor& input = c.get("input");
-  const auto parameters = lstm_parameters(c, options.num_layers, options.bias, options.bidirectional);
-  const LstmState state{c.find("h_0"), c.find("c_0")};
+  of.parameters = lstm_parameters(c, options.num_layers, options.bias, options.bidirectional);
 
-  std::vector<std::int64_t> lengths;
-  const Tensor given = c.find("lengths");
-  if (given.defined()) {
-    if (!is_integer(given.dtype())) {
-      throw DTypeError(fmt::format("lstm: lengths is {}, expected int32 or int64", name_of(given.dtype())));
-    }
-    if (given.dim() != 1 || input.dim() != 3) {
-      throw ShapeError(fmt::format("lstm: lengths {} with input {}, expected one dimension and three",
-                                   given.shape().to_string(), input.shape().to_string()));
-    }
-    // An empty list would mean that there are no lengths.
-    if (given.numel() == 0 && input.size(options.batch_first ? 0 : 1) != 0) {
-      throw ShapeError(fmt::format("lstm: no lengths for input {}", input.shape().to_string()));
-    }
-    lengths = given.to_vector<std::int64_t>();
-    options.enforce_sorted = sorted;
+  const Tensor lengths = c.find("lengths");
+  if (!lengths.defined()) return of;
+  if (!is_integer(lengths.dtype())) {
+    throw DTypeError(fmt::format("{}: lengths is {}, expected int32 or int64", c.op, name_of(lengths.dtype())));
   }
-  LstmResult result = lstm(input, state, parameters, options, lengths);
-  if (!lengths.empty()) {
+  if (lengths.dim() != 1 || of.input.dim() != 3) {
+    throw ShapeError(fmt::format("{}: lengths {} with input {}, expected one dimension and three", c.op,
+                                 lengths.shape().to_string(), of.input.shape().to_string()));
+  }
+  // An empty list would mean that there are no lengths.
+  if (lengths.numel() == 0 && of.input.size(options.batch_first ? 0 : 1) != 0) {
+    throw ShapeError(fmt::format("{}: no lengths for input {}", c.op, of.input.shape().to_string()));
+  }
+  of.lengths = lengths.to_vector<std::int64_t>();
+  options.enforce_sorted = sorted;
+  return of;
+}
+
+Outputs lstm_outputs(const LstmArguments& of, LstmResult result) {
+  if (!of.lengths.empty()) {
     // PyTorch's pad_packed_sequence goes as far as the longest sequence.
-    const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-    result.output = narrow(result.output, options.batch_first ? 1 : 0, 0, longest);
+    const std::int64_t longest = *std::max_element(of.lengths.begin(), of.lengths.end());
+    result.output = narrow(result.output, of.options.batch_first ? 1 : 0, 0, longest);
   }
   return {{"output.output", result.output}, {"output.h_n", result.h_n}, {"output.c_n", result.c_n}};
 }
 
-// --- the optimizers ------------------------------------------------------------------------------------------------
-
-void change(optim::SGDOptions& options, const Arguments& to) {
-  to.know({"lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"});
-  options.lr = to.get("lr", options.lr);
-  options.momentum = to.get("momentum", options.momentum);
-  options.dampening = to.get("dampening", options.dampening);
-  options.weight_decay = to.get("weight_decay", options.weight_decay);
-  options.nesterov = to.get("nesterov", options.nesterov);
-  options.maximize = to.get("maximize", options.maximize);
+Outputs run_lstm(const Case& c) {
+  const LstmArguments of = lstm_arguments(c);
+  return lstm_outputs(of, lstm(of.input, of.state, of.parameters, of.options, of.lengths));
 }
 
-void change(optim::AdagradOptions& options, const Arguments& to) {
-  to.know({"lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps", "maximize"});
-  options.lr = to.get("lr", options.lr);
-  options.lr_decay = to.get("lr_decay", options.lr_decay);
-  options.weight_decay = to.get("weight_decay", options.weight_decay);
-  options.initial_accumulator_value = to.get("initial_accumulator_value", options.initial_accumulator_value);
-  options.eps = to.get("eps", options.eps);
-  options.maximize = to.get("maximize", options.maximize);
+Outputs run_unit_lstm(const Case& c) {
+  const LstmArguments of = lstm_arguments(c);
+  us::LstmScaling scaling;
+  scaling.constraint = constraint_of(c, scaling.constraint);
+  scaling.forget_offset = c.args.get("forget_offset", scaling.forget_offset);
+  return lstm_outputs(of, us::lstm(of.input, of.state, of.parameters, of.options, of.lengths, scaling));
 }
 
-template <class AdamLike>
-void change(AdamLike& options, const Arguments& to) {
-  to.know({"lr", "betas", "eps", "weight_decay", "amsgrad", "maximize"});
-  options.lr = to.get("lr", options.lr);
-  if (const auto betas = to.find<std::vector<double>>("betas")) {
-    if (betas->size() != 2) to.refuse("betas", "two numbers");
-    options.betas = {(*betas)[0], (*betas)[1]};
-  }
-  options.eps = to.get("eps", options.eps);
-  options.weight_decay = to.get("weight_decay", options.weight_decay);
-  options.amsgrad = to.get("amsgrad", options.amsgrad);
-  options.maximize = to.get("maximize", options.maximize);
-}
+// --- the table -----------------------------------------------------------------------------------------------------
 
-// Writes to a file and reads it again, as a program that stops and goes on does.
-StateDict through_file(const StateDict& tensors) {
-  std::string path = (std::filesystem::temp_directory_path() / "embergrad-opcheck-XXXXXX").string();
-  const int descriptor = ::mkstemp(path.data());
-  if (descriptor < 0) throw IoError(path + ": cannot make a temporary file");
-  ::close(descriptor);
-  try {
-    save(path, tensors);
-    StateDict loaded = load(path).tensors;
-    std::filesystem::remove(path);
-    return loaded;
-  } catch (...) {
-    std::filesystem::remove(path);
-    throw;
-  }
-}
-
-// The number that a text is, if it is one from 0 up to, not including, `bound`, written as numbers are.
-std::optional<std::int64_t> number_below(const std::string& text, std::int64_t bound) {
-  std::int64_t number = -1;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  if (number < 0 || number >= bound || std::to_string(number) != text) return std::nullopt;
-  return number;
-}
-
-// What the arguments of an `optimizer` case say beside the optimizer's own options.
-struct Schedule {
-  std::int64_t steps = 0;
-  bool dense_updates = false;
-  std::vector<double> lr;  // empty: left alone
-  std::map<std::int64_t, Json> options_at;
-  std::vector<std::int64_t> read_at;
-  std::vector<std::int64_t> save_load_at;
-  std::vector<std::vector<std::int64_t>> frozen_rows;
-};
-
-Schedule schedule_of(const Case& c) {
-  Schedule schedule;
-  schedule.steps = c.args.get<std::int64_t>("steps");
-  if (schedule.steps < 0) c.args.refuse("steps", "at least 0");
-
-  const auto updates = c.args.get<std::string>("updates", "exact");
-  if (updates != "dense" && updates != "exact" && updates != "touched_only") {
-    c.args.refuse("updates", "dense, exact or touched_only");
-  }
-  if (updates == "touched_only") throw Unsupported("optimizer: updates touched_only");
-  schedule.dense_updates = updates == "dense";
-
-  if (const auto lr = c.args.find<std::vector<double>>("lr")) {
-    if (static_cast<std::int64_t>(lr->size()) != schedule.steps) c.args.refuse("lr", "one number for each step");
-    schedule.lr = *lr;
-  }
-  const auto steps_in = [&](const char* name) {
-    auto given = c.args.get<std::vector<std::int64_t>>(name, {});
-    for (const std::int64_t step : given) {
-      if (step < 0 || step >= schedule.steps) c.args.refuse(name, "steps from 0 up to the last");
-    }
-    return given;
-  };
-  schedule.read_at = steps_in("read_at");
-  schedule.save_load_at = steps_in("save_load_at");
-  if (c.args.has("options_at")) {
-    const Json& changes = c.args.values().at("options_at");
-    if (!changes.is_object()) c.args.refuse("options_at", "an object of step: options");
-    for (const auto& [step, options] : changes.items()) {
-      const auto number = number_below(step, schedule.steps);
-      if (!number || !options.is_object()) c.args.refuse("options_at", "an object of step: options");
-      schedule.options_at[*number] = options;
-    }
-  }
-  if (c.args.has("frozen_rows")) {
-    const Json& frozen = c.args.values().at("frozen_rows");
-    if (!frozen.is_array()) c.args.refuse("frozen_rows", "a list of rows for each parameter");
-    for (const Json& rows : frozen) {
-      const Arguments parameter("optimizer", {{"frozen_rows", rows}});
-      schedule.frozen_rows.push_back(parameter.get<std::vector<std::int64_t>>("frozen_rows", {}));
-    }
-  }
-  return schedule;
-}
-
-std::vector<Tensor> start_parameters(const Case& c) {
-  std::vector<Tensor> parameters;
-  while (c.inputs.contains(fmt::format("param.{}", parameters.size()))) {
-    parameters.push_back(c.inputs.at(fmt::format("param.{}", parameters.size())).clone().set_requires_grad());
-  }
-  return parameters;
-}
-
-void freeze_rows(const Schedule& schedule, const std::vector<Tensor>& parameters) {
-  if (schedule.frozen_rows.empty()) return;
-  if (schedule.frozen_rows.size() != parameters.size()) {
-    throw ValueError(fmt::format("optimizer: frozen_rows has {} lists for {} parameters", schedule.frozen_rows.size(),
-                                 parameters.size()));
-  }
-  for (std::size_t k = 0; k < parameters.size(); ++k) {
-    const std::int64_t rows = parameters[k].dim() > 0 ? parameters[k].size(0) : 0;
-    for (const std::int64_t row : schedule.frozen_rows[k]) {
-      if (row < 0 || row >= rows) throw IndexError(fmt::format("optimizer: frozen row {} of {} rows", row, rows));
-      detail::freeze_row(parameters[k], row);
-    }
-  }
-}
-
-// Every tensor is a parameter, or the gradient of one at one of the steps.
-void check_optimizer_tensors(const Case& c, const Schedule& schedule, std::size_t parameters) {
-  const auto count = static_cast<std::int64_t>(parameters);
-  for (const auto& [name, tensor] : c.inputs) {
-    std::vector<std::string> parts;
-    std::istringstream text(name);
-    for (std::string part; std::getline(text, part, '.');) parts.push_back(part);
-    const bool is_parameter = parts.size() == 2 && parts[0] == "param" && number_below(parts[1], count);
-    const bool is_gradient =
-        (parts.size() == 3 || (parts.size() == 4 && (parts[3] == "indices" || parts[3] == "values"))) &&
-        parts[0] == "grad" && number_below(parts[1], schedule.steps) && number_below(parts[2], count);
-    if (!is_parameter && !is_gradient) {
-      throw ValueError(fmt::format("optimizer: tensor {} belongs to no parameter and step", name));
-    }
-  }
-}
-
-Gradient gradient_of(const Case& c, const Schedule& schedule, std::int64_t step, std::size_t k,
-                     const Tensor& parameter) {
-  const std::string name = fmt::format("grad.{}.{}", step, k);
-  const Tensor indices = c.find(name + ".indices");
-  const Tensor values = c.find(name + ".values");
-  if (!indices.defined() && !values.defined()) {
-    const Tensor dense = c.find(name);
-    return dense.defined() ? Gradient(dense.clone()) : Gradient();
-  }
-  if (c.find(name).defined() || !indices.defined() || !values.defined()) {
-    throw ValueError(fmt::format("optimizer: expected {0}, or {0}.indices and {0}.values", name));
-  }
-  if (parameter.dim() != 2) {
-    throw ShapeError(
-        fmt::format("optimizer: {} is sparse, but its parameter has shape {}", name, parameter.shape().to_string()));
-  }
-  RowSparse rows = RowSparse::from_rows(indices, values, parameter.size(0));
-  return schedule.dense_updates ? Gradient(rows.to_dense()) : Gradient(std::move(rows));
-}
-
-// State of a parameter that has had no gradient yet. PyTorch's Adagrad makes it at once.
-Tensor fresh_state(const optim::AdagradOptions& options, const std::string& name, const Tensor& parameter) {
-  return name == "step" ? tensor(0.0)
-                        : full(parameter.shape(), options.initial_accumulator_value, {parameter.dtype(), {}});
-}
-template <class Options>
-Tensor fresh_state(const Options&, const std::string&, const Tensor&) {
-  return {};
-}
-
-template <class Optimizer, class Options>
-Outputs run_optimizer_of(const Case& c, const std::vector<const char*>& state_names) {
-  const Schedule schedule = schedule_of(c);
-  Json given = c.args.values().contains("options") ? c.args.values().at("options") : Json::object();
-  if (given.is_null()) given = Json::object();
-  if (!given.is_object()) c.args.refuse("options", "an object");
-  Options options;
-  change(options, Arguments("optimizer", given));
-
-  std::vector<Tensor> parameters = start_parameters(c);
-  check_optimizer_tensors(c, schedule, parameters.size());
-  freeze_rows(schedule, parameters);
-  auto optimizer = std::make_unique<Optimizer>(parameters, options);
-  const auto due = [](const std::vector<std::int64_t>& steps, std::int64_t step) {
-    return std::find(steps.begin(), steps.end(), step) != steps.end();
-  };
-  for (std::int64_t step = 0; step < schedule.steps; ++step) {
-    if (due(schedule.save_load_at, step)) {
-      StateDict model;
-      for (std::size_t k = 0; k < parameters.size(); ++k) model.set(fmt::format("param.{}", k), parameters[k]);
-      const StateDict model_file = through_file(model);
-      const StateDict state_file = through_file(optimizer->state_dict());
-      for (Tensor& parameter : parameters) parameter = zeros_like(parameter).set_requires_grad();
-      for (std::size_t k = 0; k < parameters.size(); ++k) model.set(fmt::format("param.{}", k), parameters[k]);
-      load_into(model, model_file);
-      freeze_rows(schedule, parameters);
-      optimizer = std::make_unique<Optimizer>(parameters, options);
-      optimizer->load_state_dict(state_file);
-    }
-    if (const auto changes = schedule.options_at.find(step); changes != schedule.options_at.end()) {
-      Options changed = optimizer->options();
-      change(changed, Arguments("optimizer", changes->second));
-      optimizer->set_options(0, changed);
-    }
-    if (!schedule.lr.empty()) optimizer->set_lr(schedule.lr[static_cast<std::size_t>(step)]);
-    if (due(schedule.read_at, step)) {
-      const NoGrad guard;
-      for (const Tensor& parameter : parameters) {
-        if (parameter.dim() > 0) static_cast<void>(gather_rows(parameter, arange(parameter.size(0))));
-      }
-    }
-    optimizer->zero_grad();
-    for (std::size_t k = 0; k < parameters.size(); ++k) {
-      Gradient gradient = gradient_of(c, schedule, step, k, parameters[k]);
-      if (gradient.defined()) parameters[k].set_grad(std::move(gradient));
-    }
-    optimizer->step();
-  }
-  Outputs outputs;
-  for (std::size_t k = 0; k < parameters.size(); ++k) {
-    outputs.emplace_back(fmt::format("param.{}", k), parameters[k]);
-    for (const char* name : state_names) {
-      Tensor state = optimizer->state(k, name);
-      if (!state.defined()) state = fresh_state(options, name, parameters[k]);
-      if (state.defined()) outputs.emplace_back(fmt::format("state.{}.{}", k, name), state);
-    }
-  }
-  return outputs;
-}
-
-Outputs run_optimizer(const Case& c) {
-  const auto name = c.args.get<std::string>("optimizer");
-  const std::vector<const char*> adam_state = {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
-  if (name == "SGD") return run_optimizer_of<optim::SGD, optim::SGDOptions>(c, {"momentum_buffer"});
-  if (name == "Adam") return run_optimizer_of<optim::Adam, optim::AdamOptions>(c, adam_state);
-  if (name == "AdamW") return run_optimizer_of<optim::AdamW, optim::AdamWOptions>(c, adam_state);
-  if (name == "Adagrad") return run_optimizer_of<optim::Adagrad, optim::AdagradOptions>(c, {"step", "sum"});
-  throw Unsupported("optimizer: " + name);
-}
 
 struct Op {
   // Names of tensors; a name that ends in * stands for all that begin so.
@@ -882,12 +531,21 @@ const std::map<std::string, Op, std::less<>>& ops() {
        {{"input", "weight"},
         {"padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"},
         run_unit_embedding}},
+      {"unit_scaling.embedding_bag",
+       {{"input", "weight", "offsets", "per_sample_weights"},
+        {"max_norm", "norm_type", "scale_grad_by_freq", "mode", "sparse", "include_last_offset", "padding_idx"},
+        run_unit_embedding_bag}},
       {"unit_scaling.linear", {{"input", "weight", "bias"}, {"constraint", "scale_power"}, run_unit_linear}},
       {"unit_scaling.linear_readout", {{"input", "weight", "bias"}, {"constraint"}, run_unit_linear_readout}},
       {"unit_scaling.cross_entropy",
        {{"input", "target", "weight"},
         {"ignore_index", "reduction", "mult", "size_average", "reduce", "label_smoothing"},
         run_unit_cross_entropy}},
+      {"unit_scaling.lstm",
+       {{"input", "h_0", "c_0", "lengths", "weight_*", "bias_*"},
+        {"hidden_size", "num_layers", "bias", "batch_first", "bidirectional", "proj_size", "enforce_sorted",
+         "constraint", "forget_offset"},
+        run_unit_lstm}},
       {"unit_scaling.dropout", {{"input"}, {"p", "training", "inplace"}, run_unit_dropout}},
       {"optimizer",
        {{"param.*", "grad.*"},
@@ -918,8 +576,6 @@ void check_known(const Case& c, const Op& op) {
 }
 
 // --- backward ------------------------------------------------------------------------------------------------------
-
-bool is_16_bit(DType dtype) { return dtype == DType::float16 || dtype == DType::bfloat16; }
 
 // Lets the given gradients flow into the outputs, all in one backward.
 void run_backward(const Case& c, const Outputs& outputs) {

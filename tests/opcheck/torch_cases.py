@@ -120,8 +120,6 @@ def floating(array):
 
 def answer(case):
     """PyTorch's answer: ({name: array}, mark) or an exception of REFUSALS."""
-    if case.op == "optimizer":
-        return optimizer(case.args, {n: torch.from_numpy(np.array(a)) for n, a in case.tensors.items()}), None
     inputs, grad_outputs = {}, {}
     for name, array in case.tensors.items():
         tensor = torch.from_numpy(np.array(array))  # a copy: never the caller's memory
@@ -336,29 +334,6 @@ def ref_lstm(args, t):
         output = output.index_copy(axis, keep, pad_packed_sequence(some, batch_first)[0])
         h_n, c_n = h_n.index_copy(1, keep, h_some), c_n.index_copy(1, keep, c_some)
     return named(output, h_n, c_n), "accepts: sequences of length zero"
-
-
-def optimizer(args, t):
-    """The `optimizer` op with dense gradients."""
-    params = []
-    while f"param.{len(params)}" in t:
-        params.append(torch.nn.Parameter(t[f"param.{len(params)}"]))
-    options = {n: tuple(v) if n == "betas" else v for n, v in args.get("options", {}).items()}
-    engine = getattr(torch.optim, args["optimizer"])(params, **options)
-    for step in range(args["steps"]):
-        for name, value in args.get("options_at", {}).get(str(step), {}).items():
-            engine.param_groups[0][name] = tuple(value) if name == "betas" else value
-        if "lr" in args:
-            engine.param_groups[0]["lr"] = args["lr"][step]
-        for k, param in enumerate(params):
-            param.grad = t.get(f"grad.{step}.{k}")
-        engine.step()
-    result = {f"param.{k}": p for k, p in enumerate(params)}
-    for k, param in enumerate(params):
-        for name, value in engine.state.get(param, {}).items():
-            if torch.is_tensor(value):
-                result[f"state.{k}.{name}"] = value
-    return {n: p.detach().contiguous().numpy() for n, p in result.items()}
 
 
 # ------------------------------------------------------------------------------------------------- the drawing
@@ -1236,71 +1211,6 @@ def draw_lstm(d):
     return Case("lstm", args, tensors, None, intent)
 
 
-def draw_optimizer(d):
-    name, dtype, intent = d.pick(["SGD", "Adam", "AdamW"]), d.float_dtype(), "valid"
-    options, steps = {}, d.pick([0, 1, 2, 3, 5, 8], [0.03, 0.12, 0.2, 0.25, 0.25, 0.15])
-    if d.chance(0.85):
-        options["lr"] = d.pick([0.1, 0.01, 0.5, 0.0, float(d.r.random())], [0.35, 0.25, 0.1, 0.05, 0.25])
-    if d.chance(0.4):
-        options["weight_decay"] = d.pick([0.0, 0.1, 0.01])
-    if d.chance(0.2):
-        options["maximize"] = True
-    if name == "SGD":
-        if d.chance(0.65):
-            options["momentum"] = d.pick([0.9, 0.5, 0.0, 1.0], [0.6, 0.25, 0.1, 0.05])
-            if options["momentum"] and d.chance(0.4):
-                options["nesterov"] = True
-        if not options.get("nesterov") and d.chance(0.3):
-            options["dampening"] = d.pick([0.5, 0.1, 1.0])
-    else:
-        if d.chance(0.4):
-            options["betas"] = d.pick([[0.9, 0.99], [0.5, 0.9], [0.0, 0.999], [0.8, 0.0]])
-        if d.chance(0.3):
-            options["eps"] = d.pick([1e-3, 1e-6, 0.1])
-        if d.chance(0.35):
-            options["amsgrad"] = True
-    args = {"optimizer": name, "options": options, "steps": steps}
-    if d.chance(0.5):
-        args["updates"] = d.pick(["dense", "exact"])
-    tensors, count = {}, d.integer(1, 3)
-    for k in range(count):
-        shape = d.shape(low=0, high=3, zero=0.04)
-        tensors[f"param.{k}"] = d.values(shape, dtype)
-        missing = d.pick([0.0, 0.4, 1.0], [0.6, 0.3, 0.1])
-        for step in range(steps):
-            if not d.chance(missing):
-                gradient = d.values(shape, dtype)
-                if d.chance(0.15):
-                    gradient = np.zeros_like(gradient)
-                tensors[f"grad.{step}.{k}"] = gradient
-    if steps and d.chance(0.3):
-        args["lr"] = [float(v) for v in np.round(d.r.random(steps) * 0.2, 4)]
-    if steps > 1 and d.chance(0.3):
-        change = {"weight_decay": d.pick([0.0, 0.2])}
-        if name == "SGD" and not options.get("nesterov"):
-            change = d.pick([change, {"momentum": 0.7}, {"momentum": 0.3, "dampening": 0.2}])
-        elif name != "SGD":
-            change = d.pick([change, {"betas": [0.7, 0.95]}, {"eps": 1e-4}])
-        if "lr" not in args and d.chance(0.4):
-            change["lr"] = 0.03
-        args["options_at"] = {str(d.integer(1, steps - 1)): change}
-    if steps > 1 and d.chance(0.3):
-        args["save_load_at"] = sorted({d.integer(1, steps - 1) for _ in range(2)})
-    if d.broken(0.12):
-        intent = "invalid"
-        bad = [{"lr": -0.1}, {"weight_decay": -0.1}]
-        if name == "SGD":
-            bad += [{"momentum": -0.5}, {"nesterov": True, "momentum": 0.0}, {"nesterov": True, "momentum": 0.9,
-                                                                              "dampening": 0.5}]
-        else:
-            bad += [{"eps": -1e-8}, {"betas": [1.0, 0.9]}, {"betas": [0.9, -0.1]}, {"betas": [0.9, 1.0]}]
-        if steps and d.chance(0.3):
-            tensors["grad.0.0"] = d.values(list(tensors["param.0"].shape) + [2], dtype)
-        else:
-            options.update(d.pick(bad))
-    return Case("optimizer", args, tensors, [], intent)
-
-
 # op -> (reference, drawing)
 OPS = {
     "embedding": (plain(lambda a, t: F.embedding(t["input"], t["weight"], **chosen(a, "padding_idx"))), draw_embedding),
@@ -1319,7 +1229,6 @@ OPS = {
     "cat": (ref_join(lambda x, **o: torch.cat(x, **o)), draw_join("cat")),
     "stack": (ref_join(lambda x, **o: torch.stack(x, **o)), draw_join("stack")),
     "lstm": (ref_lstm, draw_lstm),
-    "optimizer": (None, draw_optimizer),
 }
 OPS.update({
     "pow": (plain(ref_pow), draw_pow),
@@ -1361,8 +1270,6 @@ def draw_case(op, number, seed):
     d = Draw(seed, op, number)
     torch.manual_seed(seed)
     case = OPS[op][1](d)
-    if op == "optimizer":
-        return case
     backward, out_grads = d.chance(0.88), [d.chance(0.65) for _ in range(3)]
     names = [n for n in case.tensors if floating(case.tensors[n])]
     if case.requires_grad is not None:
@@ -1511,14 +1418,15 @@ def compare(options):
     for name in names:
         inputs, metadata = read_tensors(directory / "cases" / f"{name}.safetensors")
         case = json.loads(metadata["case"])
-        row = table.setdefault(case["op"], dict.fromkeys(columns, 0))
+        label = " ".join([case["op"]] + [str(case["args"][n]) for n in ("optimizer", "updates") if n in case["args"]])
+        row = table.setdefault(label, dict.fromkeys(columns, 0))
         row["cases"] += 1
         expected, mark = expected_of(directory, name)
         error, tensors = results / f"{name}.error", results / f"{name}.safetensors"
 
         def tell(column, lines):
             row[column] += 1
-            shapes = ", ".join(f"{n} {d}{list(a.shape)}" for n, (d, a) in inputs.items())
+            shapes = ", ".join(f"{n} {d}{list(a.shape)}" for n, (d, a) in inputs.items() if not n.startswith("grad."))
             details.append("\n".join([f"{name}: {column}" + (f"  [{mark}]" if mark else ""),
                                       f"    args {json.dumps(case['args'])} requires_grad {case['requires_grad']}",
                                       f"    {shapes}"] + [f"    {line}" for line in lines]))
@@ -1566,7 +1474,7 @@ def compare(options):
 
     total = {c: sum(row[c] for row in table.values()) for c in columns}
     print(f"{'op':<34}" + "".join(f"{c:>{max(7, len(c) + 2)}}" for c in columns))
-    for op, row in list(table.items()) + [("all", total)]:
+    for op, row in sorted(table.items()) + [("all", total)]:
         print(f"{op:<34}" + "".join(f"{row[c]:>{max(7, len(c) + 2)}}" for c in columns))
     if notes:
         print("\nrefusals by class: " + ", ".join(f"{k} {n}" for k, n in sorted(notes.items())))

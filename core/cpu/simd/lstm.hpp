@@ -5,7 +5,9 @@ EMBERGRAD_HD void lstm_cell_units(T* __restrict gates, const T* __restrict bias,
                                   T* __restrict c, T* __restrict c_tanh, T* __restrict h, std::int64_t hidden) {
   T *zi = gates, *zf = gates + hidden, *zg = gates + 2 * hidden, *zo = gates + 3 * hidden;
 // The four blocks don't overlap.
+#ifndef __clang__  // which does not know the next line
 #pragma GCC ivdep
+#endif
   for (std::int64_t j = 0; j < hidden; ++j) {
     const rules::LstmGates<T> gate = with_bias
                                          ? rules::lstm_gates(zi[j] + bias[j], zf[j] + bias[hidden + j],
@@ -37,7 +39,9 @@ static void lstm_cell_grad_loop(T* __restrict gates, const T* __restrict c_befor
                                 const T* __restrict grad_h, T* __restrict grad_c, std::int64_t hidden) {
   T *gi = gates, *gf = gates + hidden, *gg = gates + 2 * hidden, *go = gates + 3 * hidden;
 // The four blocks don't overlap.
+#ifndef __clang__  // which does not know the next line
 #pragma GCC ivdep
+#endif
   for (std::int64_t j = 0; j < hidden; ++j) {
     const rules::LstmCellGrad<T> grad =
         rules::lstm_cell_grad<T>({gi[j], gf[j], gg[j], go[j]}, c_before[j], c_tanh[j], grad_h[j], grad_c[j]);

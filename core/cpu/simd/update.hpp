@@ -78,10 +78,12 @@ static void idle_loop(const T* span, T* __restrict param, T* __restrict s0, T* _
   Span c;
   __builtin_memcpy(&c, span, sizeof(c));
   const T* tail = span + sizeof(Span) / sizeof(T);
-  // A slot that is not there is not looked at by its rule, or stays zero.
-  T zeros[16] = {};
+  // A slot that is not there is not looked at by its rule, or stays zero. Several vectors at once: each number waits
+  // for the one before it in a chain of sums.
+  T zeros[64] = {};
   const auto at = [&](T* slot, std::int64_t i) { return slot == nullptr ? zeros : slot + i; };
   std::int64_t i = 0;
+  for (; i + 64 <= n; i += 64) Rule::template idle<64>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
   for (; i + 16 <= n; i += 16) Rule::template idle<16>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
   for (; i < n; ++i) Rule::template idle<1>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
 }

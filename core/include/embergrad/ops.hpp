@@ -414,11 +414,13 @@ struct LstmScales {
   double weight_ih = 1;       ///< inside: of x W_ihᵀ
   double weight_hh = 1;       ///< inside: of h W_hhᵀ
   double forget_offset = 0;   ///< inside: added to the forget gate's z
+  double weight_hr = 1;       ///< inside: of the projection
   double out = 1;             ///< of the output; the recurrence, h_n and c_n have the h before it
   double grad_in = 1;         ///< of the gradient of the layer's input, beside weight_ih
   double grad_weight_ih = 1;  ///< of the gradient of weight_ih, beside weight_ih
   double grad_weight_hh = 1;  ///< of the gradient of weight_hh, beside weight_hh
   double grad_bias = 1;       ///< of the gradients of the biases
+  double grad_weight_hr = 1;  ///< of the gradient of weight_hr, beside weight_hr
   double dropout = 1;         ///< of the dropout before the layer, in both passes
 };
 

@@ -78,27 +78,30 @@ struct AdamIdle {
 
   template <int lanes, class T>
   EMBERGRAD_HD static void idle(const AdamSpan<T>& span, const T* tail, T* w, T* m, T* v, T* v_max) {
-    T w0[lanes], m0[lanes], v0[lanes], z[lanes], t[lanes], p[lanes], p1[lanes];
+    T w0[lanes], m0[lanes], v0[lanes], z[lanes], t2[lanes], p[lanes], p1[lanes];
     for (int i = 0; i < lanes; ++i) {
       w0[i] = w[i];
       m0[i] = m[i];
       v0[i] = v[i];
       z[i] = T(1) / (span.root_scale * root(amsgrad ? v_max[i] : v0[i]) + span.eps);
-      t[i] = T(1) - T(2) * span.eps * z[i];
+      t2[i] = T(2) - T(4) * span.eps * z[i];
       p[i] = T(0);
       p1[i] = T(0);
     }
-    // Clenshaw 1955
-    for (int j = static_cast<int>(span.degree); j > 0; --j) {
+    // Clenshaw 1955, two terms at a time; t2 = 2t.
+    int j = static_cast<int>(span.degree);
+    if (j % 2 == 1) {
+      for (int i = 0; i < lanes; ++i) p[i] = tail[j];
+      --j;
+    }
+    for (; j > 0; j -= 2) {
       const T a = tail[j];
-      for (int i = 0; i < lanes; ++i) {
-        const T next = a + T(2) * t[i] * p[i] - p1[i];
-        p1[i] = p[i];
-        p[i] = next;
-      }
+      const T b = tail[j - 1];
+      for (int i = 0; i < lanes; ++i) p1[i] = a + t2[i] * p[i] - p1[i];
+      for (int i = 0; i < lanes; ++i) p[i] = b + t2[i] * p1[i] - p[i];
     }
     for (int i = 0; i < lanes; ++i) {
-      const T sum = z[i] * (tail[0] + t[i] * p[i] - p1[i]) + span.plain;
+      const T sum = z[i] * (tail[0] + T(0.5) * t2[i] * p[i] - p1[i]) + span.plain;
       w[i] = span.near * w0[i] + (span.rest * w0[i] - m0[i] * sum);
       m[i] = without_dust(m0[i] * span.m_factor);
       v[i] = without_dust(v0[i] * span.v_factor);

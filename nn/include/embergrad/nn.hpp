@@ -5,6 +5,7 @@
 #include <embergrad/nn/dropout.hpp>
 #include <embergrad/nn/embedding.hpp>
 #include <embergrad/nn/embedding_bag.hpp>
+#include <embergrad/nn/embedding_table.hpp>
 #include <embergrad/nn/init.hpp>
 #include <embergrad/nn/linear.hpp>
 #include <embergrad/nn/loss.hpp>

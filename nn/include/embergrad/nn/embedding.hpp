@@ -4,10 +4,9 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 
-#include <embergrad/nn/module.hpp>
+#include <embergrad/nn/embedding_table.hpp>
 #include <embergrad/nn/packed_sequence.hpp>
 #include <embergrad/ops.hpp>
 #include <embergrad/random.hpp>
@@ -41,12 +40,12 @@ struct FromPretrainedOptions {
   bool sparse = false;                           ///< as in EmbeddingOptions
 };
 
-/// Looks up rows of a table (`torch.nn.Embedding`). Parameter: weight (num_embeddings, embedding_dim), from N(0, 1).
+/// Looks up rows of a table (`torch.nn.Embedding`).
 /// @code
 /// nn::Embedding embedding(10, 3);
 /// Tensor rows = embedding(tensor({{1, 2, 4, 5}, {4, 3, 2, 9}}));  // (2, 4, 3)
 /// @endcode
-class Embedding : public Module {
+class Embedding : public EmbeddingTable {
  public:
   /// ValueError for a negative size or a max_norm that is not above 0, IndexError for a padding_idx outside
   /// the table, ShapeError for a weight of another shape, DTypeError if it is not floating.
@@ -65,34 +64,7 @@ class Embedding : public Module {
   /// The same for packed ids.
   [[nodiscard]] PackedSequence operator()(const PackedSequence& input) const;
 
-  /// Draws the table anew from N(0, 1), then zeroes the padding row.
-  void reset_parameters(Generator& generator = default_generator());
-
-  /// Makes the table `rows` rows long; those that are new come from N(0, 1). Optimizers and all copies of this layer
-  /// see the longer table, whose gradient is dropped; optimizers extend their state at the next step. Tensors that
-  /// merely shared the storage (`from_pretrained`) keep the old one. ValueError for fewer rows than there are.
-  void grow(std::int64_t rows, Generator& generator = default_generator());
-  /// These rows stay as they are, whatever gradient, momentum or decay an optimizer sees; the list belongs to the
-  /// table's storage. Frozen rows still get gradients. IndexError for a row that isn't there.
-  void freeze_rows(std::span<const std::int64_t> rows);
-  /// Lets frozen rows go on from where they stand. IndexError for a row that isn't there, ValueError for the padding
-  /// row.
-  void unfreeze_rows(std::span<const std::int64_t> rows);
-  /// Uses another layer's table from here on (`output.weight`, say), which then trains as one parameter with two uses.
-  /// ShapeError unless it has this layer's shape, DTypeError unless its element type.
-  void tie(const Tensor& table);
-
-  /// Rows of the table.
-  [[nodiscard]] std::int64_t num_embeddings() const { return weight.size(0); }
-  /// Width of a row.
-  [[nodiscard]] std::int64_t embedding_dim() const { return weight.size(1); }
-  /// The padding row, counted from the front.
-  [[nodiscard]] const std::optional<std::int64_t>& padding_idx() const { return options_.padding_idx; }
-
-  void members(Visitor& visit) override { visit("weight", weight); }
   [[nodiscard]] std::string describe() const override;
-
-  Tensor weight;  ///< the table
 
  protected:
   /// The factors that the forward folds in; all 1, unless a layer overrides it.

@@ -4,10 +4,9 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 
-#include <embergrad/nn/module.hpp>
+#include <embergrad/nn/embedding_table.hpp>
 #include <embergrad/ops.hpp>
 #include <embergrad/random.hpp>
 
@@ -43,13 +42,13 @@ struct BagFromPretrainedOptions {
   std::optional<std::int64_t> padding_idx = {};  ///< as in EmbeddingBagOptions, but the row keeps its values
 };
 
-/// One vector for each bag of indices, without the vectors in between (`torch.nn.EmbeddingBag`). Parameter: weight
-/// (num_embeddings, embedding_dim), from N(0, 1). What a bag gives is told at `embergrad::embedding_bag`.
+/// One vector for each bag of indices, without the vectors in between (`torch.nn.EmbeddingBag`). What a bag gives is
+/// told at `embergrad::embedding_bag`.
 /// @code
 /// nn::EmbeddingBag bag({.num_embeddings = 10, .embedding_dim = 3, .mode = BagMode::sum});
 /// Tensor sums = bag(tensor({1, 2, 4, 5, 4, 3, 2, 9}), tensor({0, 4}));  // (2, 3)
 /// @endcode
-class EmbeddingBag : public Module {
+class EmbeddingBag : public EmbeddingTable {
  public:
   /// ValueError for a negative size or a max_norm that is not above 0, IndexError for a padding_idx outside
   /// the table, ShapeError for a weight of another shape, DTypeError if it is not floating.
@@ -68,30 +67,10 @@ class EmbeddingBag : public Module {
   [[nodiscard]] Tensor operator()(const Tensor& input, const Tensor& offsets = {},
                                   const Tensor& per_sample_weights = {}) const;
 
-  /// Draws the table anew from N(0, 1), then zeroes the padding row.
-  void reset_parameters(Generator& generator = default_generator());
-  /// As `Embedding::grow`.
-  void grow(std::int64_t rows, Generator& generator = default_generator());
-  /// As `Embedding::freeze_rows`.
-  void freeze_rows(std::span<const std::int64_t> rows);
-  /// As `Embedding::unfreeze_rows`.
-  void unfreeze_rows(std::span<const std::int64_t> rows);
-  /// As `Embedding::tie`.
-  void tie(const Tensor& table);
-
-  /// Rows of the table.
-  [[nodiscard]] std::int64_t num_embeddings() const { return weight.size(0); }
-  /// Width of a row.
-  [[nodiscard]] std::int64_t embedding_dim() const { return weight.size(1); }
-  /// The padding row, counted from the front.
-  [[nodiscard]] const std::optional<std::int64_t>& padding_idx() const { return options_.padding_idx; }
   /// How the rows of a bag become one.
   [[nodiscard]] BagMode mode() const { return options_.mode; }
 
-  void members(Visitor& visit) override { visit("weight", weight); }
   [[nodiscard]] std::string describe() const override;
-
-  Tensor weight;  ///< the table
 
  protected:
   /// The factors that the forward folds in; all 1, unless a layer overrides it.

@@ -116,10 +116,10 @@ struct LstmScaling {
   double forget_offset = 0;
 };
 
-/// `embergrad::lstm` for weights from N(0, 1) and biases of zero: x W_ihᵀ over √I and h W_hhᵀ over √H in both passes,
-/// the cell as it is, and factors that were measured on the edges around the recurrence, whose own gradients stay true:
-/// on the output, on the gradient of the input and on those of the parameters, which count Σ lengths steps. h_n and c_n
-/// are the cell's own; between layers acts `dropout`. ValueError for a projection.
+/// `embergrad::lstm` for weights from N(0, 1) and biases of zero: x W_ihᵀ over √I, h W_hhᵀ over √P and the projection
+/// over √H in both passes, the cell as it is, and factors that were measured on the edges around the recurrence, whose
+/// own gradients stay true: on the output, on the gradient of the input and on those of the parameters, which count
+/// Σ lengths steps. h_n and c_n are the cell's own; between layers acts `dropout`.
 [[nodiscard]] LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Tensor> parameters,
                               const LstmOptions& options = {}, std::span<const std::int64_t> lengths = {},
                               const LstmScaling& scaling = {});
@@ -280,7 +280,7 @@ class LinearReadout : public nn::Linear, public MupTagged {
   Constraint constraint_;
 };
 
-/// Options of `LSTM`: PyTorch's but for proj_size, then its factors.
+/// Options of `LSTM`: PyTorch's, then its factors.
 struct LSTMOptions {
   Required<std::int64_t> input_size;         ///< as in nn::LSTMOptions
   Required<std::int64_t> hidden_size;        ///< as in nn::LSTMOptions
@@ -289,6 +289,7 @@ struct LSTMOptions {
   bool batch_first = false;                  ///< as in nn::LSTMOptions
   double dropout = 0.0;                      ///< as in nn::LSTMOptions
   bool bidirectional = false;                ///< as in nn::LSTMOptions
+  std::int64_t proj_size = 0;                ///< as in nn::LSTMOptions
   Device device = {};                        ///< of the parameters
   DType dtype = DType::float32;              ///< of the parameters, floating
   Constraint constraint = Constraint::none;  ///< see LstmScaling

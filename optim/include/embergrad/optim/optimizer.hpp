@@ -199,7 +199,7 @@ class Optimizer {
 
   [[nodiscard]] const Entry& checked_entry(std::size_t parameter) const;
   [[nodiscard]] Shape slot_shape(const Tensor& parameter) const;
-  void take_over(const Tensor& parameter) const;
+  void take_over(const Tensor& parameter);
   [[nodiscard]] Way way_of(const Entry& entry, const detail::StepPlan& plan) const;
   void prepare(std::size_t index);
   void apply(Entry& entry);
@@ -217,6 +217,7 @@ class Optimizer {
   std::vector<std::size_t> group_sizes_;
   std::vector<std::optional<double>> initial_lrs_;
   bool skip_nonfinite_ = false;
+  bool has_warned_ = false;
   std::int64_t skipped_ = 0;
 };
 
