@@ -1,5 +1,8 @@
 #include "kernels/update.hpp"
 
+#include <embergrad/row_rule.hpp>
+
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <type_traits>
@@ -59,6 +62,14 @@ template <class T>
 void live_through(const IdleTime& idle, std::int64_t i, T* param, T* const (&slots)[max_slots], std::int64_t dim) {
   const std::int64_t gap = idle.gaps[i];
   if (gap == 0) return;
+  if (idle.own_end != nullptr) {
+    const OwnSteps* steps = idle.own_end - 1;
+    const std::int64_t begin = steps->to - gap;
+    while (steps->from > begin) --steps;
+    const detail::RuledRow<T> row{param, nullptr, slots, dim};
+    for (; steps != idle.own_end; ++steps) steps->rule->idle(row, std::max(begin, steps->from), steps->to);
+    return;
+  }
   if (idle.replay_end == nullptr) {
     const T* span = static_cast<const T*>(idle.spans) + i * idle.span_size;
     loops<T>().idle[static_cast<int>(idle.rule)](span, param, slots[0], slots[1], slots[2], dim);
@@ -71,21 +82,29 @@ void live_through(const IdleTime& idle, std::int64_t i, T* param, T* const (&slo
   }
 }
 
+// What a slot has for a row.
+std::int64_t width_of(const View& slot, const View& param, std::int64_t dim) {
+  return slot.size == param.size ? dim : 1;
+}
+
 // Calls body(i, row's parameter, row's slots) for the rows of a list.
 template <class Row, class T, class Body>
 void for_each_row(const View& param, const View (&slots)[max_slots], const RowList& rows, const Body& body) {
   constexpr std::int64_t ahead = 4;
   const std::int64_t dim = rows.dim;
+  std::int64_t widths[max_slots];
+  for (int s = 0; s < max_slots; ++s) widths[s] = width_of(slots[s], param, dim);
   cpu::parallel_chunks(rows.count, cpu::rows_in(chunk, dim), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      if (i + ahead < end) {
-        const std::int64_t next = rows.rows[i + ahead] * dim;
-        fetch(at<Row>(param, next), dim);
-        for (const View& slot : slots) fetch(at<T>(slot, next), dim);
+      if (rows.rows != nullptr && i + ahead < end) {
+        const std::int64_t next = rows.rows[i + ahead];
+        fetch(at<Row>(param, next * dim), dim);
+        for (int s = 0; s < max_slots; ++s) fetch(at<T>(slots[s], next * widths[s]), widths[s]);
       }
-      const std::int64_t place = rows.rows[i] * dim;
-      T* const state[max_slots] = {at<T>(slots[0], place), at<T>(slots[1], place), at<T>(slots[2], place)};
-      body(i, at<Row>(param, place), state);
+      const std::int64_t row = rows.rows == nullptr ? i : rows.rows[i];
+      T* const state[max_slots] = {at<T>(slots[0], row * widths[0]), at<T>(slots[1], row * widths[1]),
+                                   at<T>(slots[2], row * widths[2])};
+      body(i, at<Row>(param, row * dim), state);
     }
   });
 }
@@ -126,25 +145,31 @@ double chunk_terms(const T* x, std::int64_t n, double p) {
 
 void run(OnCpu, const OptimizerStep& request) {
   cpu::visit_table(request.param.dtype, [&]<class Row, class T>(Row, T) {
-    const auto step = loops<T>().step[static_cast<int>(request.rule)];
     const Rounded<T> numbers(request.numbers);
-    if (request.rows.rows == nullptr) {
+    const auto step = [&](T* param, const T* grad, T* const(&slots)[max_slots], std::int64_t n) {
+      if (request.own.rule != nullptr) {
+        request.own.rule->step(detail::RuledRow<T>{param, grad, slots, n}, request.own.to);
+      } else {
+        loops<T>().step[static_cast<int>(request.rule)](numbers.values, param, grad, slots[0], slots[1], slots[2], n);
+      }
+    };
+    if (request.rows.rows == nullptr && request.own.rule == nullptr && !is_by_row(request.rule)) {
       cpu::parallel_chunks(request.param.size, chunk, [&](std::int64_t begin, std::int64_t end) {
-        in_computing_type<Row, T>(at<Row>(request.param, begin), end - begin, [&](T* param) {
-          step(numbers.values, param, at<T>(request.grad, begin), at<T>(request.slots[0], begin),
-               at<T>(request.slots[1], begin), at<T>(request.slots[2], begin), end - begin);
-        });
+        T* const slots[max_slots] = {at<T>(request.slots[0], begin), at<T>(request.slots[1], begin),
+                                     at<T>(request.slots[2], begin)};
+        in_computing_type<Row, T>(at<Row>(request.param, begin), end - begin,
+                                  [&](T* param) { step(param, at<T>(request.grad, begin), slots, end - begin); });
       });
       return;
     }
     const std::int64_t dim = request.rows.dim;
-    for_each_row<Row, T>(
-        request.param, request.slots, request.rows, [&](std::int64_t i, Row* row, T* const(&slots)[max_slots]) {
-          in_computing_type<Row, T>(row, dim, [&](T* param) {
-            if (request.idle.gaps != nullptr) live_through(request.idle, i, param, slots, dim);
-            step(numbers.values, param, at<T>(request.grad, i * dim), slots[0], slots[1], slots[2], dim);
-          });
-        });
+    for_each_row<Row, T>(request.param, request.slots, request.rows,
+                         [&](std::int64_t i, Row* row, T* const(&slots)[max_slots]) {
+                           in_computing_type<Row, T>(row, dim, [&](T* param) {
+                             if (request.idle.gaps != nullptr) live_through(request.idle, i, param, slots, dim);
+                             step(param, at<T>(request.grad, i * dim), slots, dim);
+                           });
+                         });
   });
 }
 
@@ -170,7 +195,8 @@ void run(OnCpu, const SettleRows& request) {
                          for (int s = 0; s < max_slots; ++s) {
                            if (slots[s] == nullptr) continue;
                            scratch[s] = copies.get() + s * dim;
-                           std::memcpy(scratch[s], slots[s], bytes);
+                           const std::int64_t width = width_of(request.slots[s], request.param, dim);
+                           std::memcpy(scratch[s], slots[s], static_cast<std::size_t>(width) * sizeof(T));
                          }
                          T* const state[max_slots] = {scratch[0], scratch[1], scratch[2]};
                          live_through(request.idle, i, out, state, dim);

@@ -1,6 +1,6 @@
 // Contracts: one step of an optimizer, what idle time does to rows, and what clipping needs. float32 or float64; all
 // views of one request have the same type, but for a parameter of 16 bits, which is computed in float32. Element by
-// element, so a request may be cut anywhere; rules that keep one number for a row may be cut between rows.
+// element, so a request may be cut anywhere; with a rule of whole rows, between rows.
 #pragma once
 
 #include <cstring>
@@ -11,6 +11,10 @@
 
 namespace embergrad {
 
+namespace detail {
+class RowRule;  // <embergrad/row_rule.hpp>
+}
+
 // A rule by its number: step_rule<rules::Adagrad<true>>.
 enum class StepRule : std::uint8_t {};
 enum class IdleRule : std::uint8_t {};
@@ -18,6 +22,14 @@ template <class Rule>
 inline constexpr StepRule step_rule = StepRule(rules::position_of<Rule>(rules::StepRules{}));
 template <class Rule>
 inline constexpr IdleRule idle_rule = IdleRule(rules::position_of<Rule>(rules::IdleRules{}));
+
+// Whether a rule is one of whole rows.
+template <class... Rules>
+constexpr bool is_by_row(rules::RuleList<Rules...> /*list*/, StepRule rule) {
+  constexpr bool of_rule[] = {rules::is_by_row<Rules>...};
+  return of_rule[static_cast<int>(rule)];
+}
+constexpr bool is_by_row(StepRule rule) { return is_by_row(rules::StepRules{}, rule); }
 
 // The coefficients of any step rule, in the order of its struct.
 struct StepNumbers {
@@ -31,11 +43,11 @@ struct StepNumbers {
   double values[max_count] = {};
 };
 
-// What is kept beside a parameter: as many numbers, or one for each row.
+// What is kept beside a parameter: as many numbers, or with a rule of whole rows one for each row.
 inline constexpr int max_slots = 3;
 
-// Which elements a request is about. Without `rows` all of the views, which have one size; with them, the rows of `dim`
-// elements that they name of parameter and state, for which the gradient holds `count` rows.
+// Which elements a request is about: the `count` rows of `dim` elements that `rows` names of parameter and state, for
+// which the gradient holds rows in that order. Without `rows` all of the views.
 struct RowList {
   const std::int64_t* rows = nullptr;
   std::int64_t count = 0;
@@ -48,16 +60,26 @@ struct ReplayStep {
   StepNumbers numbers;
 };
 
-// The time since rows were settled. Either a span for each row, or a replay of steps without gradient.
+// Steps from + 1 … to of a parameter, under a rule from outside.
+struct OwnSteps {
+  const detail::RowRule* rule = nullptr;
+  std::int64_t from = 0;
+  std::int64_t to = 0;
+};
+
+// The time since rows were settled: a span for each row, a replay of steps without gradient, or steps under rules from
+// outside.
 struct IdleTime {
   const std::int64_t* gaps = nullptr;      // of each row: in steps; 0: nothing happened
   IdleRule rule = {};                      // of the spans
   const void* spans = nullptr;             // of each row: `span_size` numbers of the type that is computed in
   std::int64_t span_size = 0;              // those of the rule's Span, and its tail
   const ReplayStep* replay_end = nullptr;  // a row lives through the last `gap` steps before this one
+  const OwnSteps* own_end = nullptr;       // likewise, of a list without holes that reaches back as far as gaps do
 };
 
-// A step of a rule on every element; with `idle`, what time did comes first.
+// A step of a rule on every element; with `idle`, what time did comes first. A rule from outside is one of whole rows,
+// whose slots have as many numbers as a row.
 struct OptimizerStep {
   StepRule rule;
   StepNumbers numbers;  // rounded to the type that is computed in
@@ -65,6 +87,7 @@ struct OptimizerStep {
   View slots[max_slots];
   RowList rows = {};
   IdleTime idle = {};
+  OwnSteps own = {};  // one step of a rule from outside instead
 };
 
 // What time did to rows, in place; with `out`, the parameter's rows as they would be go there, and nothing is changed.

@@ -11,7 +11,8 @@ namespace embergrad::cpu {
 // Loops over n numbers of type T.
 template <class T>
 struct UpdateLoopsOf {
-  // One step of a rule; coefficients as its struct has them; no gradient is one of zeros.
+  // One step of a rule; coefficients as its struct has them; no gradient is one of zeros. Of a rule of whole rows: one
+  // row, whose slots are one number.
   void (*step[rules::StepRules::count])(const T* coefficients, T* param, const T* grad, T* s0, T* s1, T* s2,
                                         std::int64_t n);
   // What time did to a row; span as the rule's struct has it, and its tail.

@@ -35,28 +35,44 @@ struct detail::OptionsOf<AdagradOptions> {
 
 template class OptimizerOf<AdagradOptions>;
 
-Adagrad::Adagrad(const std::vector<Tensor>& params, const AdagradOptions& options)
-    : Adagrad(std::vector<Group>{{.params = params, .options = options}}) {}
+namespace detail {
 
-Adagrad::Adagrad(const std::vector<Group>& groups)
-    : OptimizerOf({.name = "Adagrad", .slots = slots, .counts_steps = true, .always = 1}, groups) {}
+AdagradFamily::AdagradFamily(const char* name, bool by_row, const std::vector<Group>& groups)
+    : OptimizerOf({.name = name, .slots = slots, .counts_steps = true, .always = 1, .one_per_row = by_row}, groups),
+      by_row_(by_row) {}
 
-bool Adagrad::needs_slot(std::size_t, std::size_t) const { return true; }
+double AdagradFamily::slot_start(std::size_t group, std::size_t) const {
+  return options(group).initial_accumulator_value;
+}
 
-double Adagrad::slot_start(std::size_t group, std::size_t) const { return options(group).initial_accumulator_value; }
+// Without decay nothing is added: 0·inf would be NaN.
+template <template <bool> class Rule>
+static StepRule rule_of(double weight_decay) {
+  return weight_decay == 0 ? step_rule<Rule<false>> : step_rule<Rule<true>>;
+}
 
-detail::StepPlan Adagrad::plan(const Entry& entry, std::int64_t step, bool /*first*/) const {
+StepPlan AdagradFamily::plan(const Entry& entry, std::int64_t step, bool /*first*/) const {
   const AdagradOptions& o = options(entry.group);
-  detail::StepPlan plan{
-      .rule = o.weight_decay == 0 ? step_rule<rules::Adagrad<false>> : step_rule<rules::Adagrad<true>>,
+  StepPlan plan{
+      .rule = by_row_ ? rule_of<rules::RowwiseAdagrad>(o.weight_decay) : rule_of<rules::Adagrad>(o.weight_decay),
       .numbers = rules::AdagradCoefficients<double>{.rate = o.lr / (1 + static_cast<double>(step - 1) * o.lr_decay),
                                                     .weight_decay = o.weight_decay,
                                                     .eps = o.eps,
                                                     .sign = o.maximize ? -1.0 : 1.0},
-      .time = detail::NoTime{},
+      .time = NoTime{},
   };
-  if (o.weight_decay != 0) plan.time = detail::ReplayTime{};
+  if (o.weight_decay != 0) plan.time = ReplayTime{};
   return plan;
 }
+
+}  // namespace detail
+
+Adagrad::Adagrad(const std::vector<Tensor>& params, const AdagradOptions& options)
+    : Adagrad(std::vector<Group>{{.params = params, .options = options}}) {}
+Adagrad::Adagrad(const std::vector<Group>& groups) : AdagradFamily("Adagrad", false, groups) {}
+
+RowwiseAdagrad::RowwiseAdagrad(const std::vector<Tensor>& params, const RowwiseAdagradOptions& options)
+    : RowwiseAdagrad(std::vector<Group>{{.params = params, .options = options}}) {}
+RowwiseAdagrad::RowwiseAdagrad(const std::vector<Group>& groups) : AdagradFamily("RowwiseAdagrad", true, groups) {}
 
 }  // namespace embergrad::optim

@@ -41,8 +41,6 @@ Adamax::Adamax(const std::vector<Tensor>& params, const AdamaxOptions& options)
 Adamax::Adamax(const std::vector<Group>& groups)
     : OptimizerOf({.name = "Adamax", .slots = slots, .counts_steps = true, .always = 2}, groups) {}
 
-bool Adamax::needs_slot(std::size_t, std::size_t) const { return true; }
-
 detail::StepPlan Adamax::plan(const Entry& entry, std::int64_t step, bool /*first*/) const {
   const AdamaxOptions& o = options(entry.group);
   const auto t = static_cast<double>(step);

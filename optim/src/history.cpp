@@ -1,5 +1,7 @@
 #include "history.hpp"
 
+#include <embergrad/row_rule.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -201,6 +203,49 @@ class AdamHistory final : public History {
   AdamSpans spans_;
 };
 
+class OwnHistory final : public History {
+ public:
+  OwnHistory(const OwnTime& first, std::int64_t steps_before)
+      : replays_(first.rule->replays()), steps_before_(steps_before) {}
+
+  [[nodiscard]] bool takes(const StepPlan& plan) override { return std::holds_alternative<OwnTime>(plan.time); }
+  void push(const StepPlan& plan) override {
+    const auto& time = std::get<OwnTime>(plan.time);
+    if (steps_.empty() || rules_.back() != time.rule) {
+      steps_.push_back({time.rule.get(), time.step - 1, time.step});
+      rules_.push_back(time.rule);
+    }
+    steps_.back().to = time.step;
+    if (crowded_since_ < 0 && steps_.size() > most_changes) crowded_since_ = now();
+  }
+  [[nodiscard]] std::int64_t now() const override { return steps_.empty() ? 0 : steps_.back().to - steps_before_; }
+  // Rows that were never touched need every change of options since the origin. Once these are many, such rows are
+  // visited too, and then nobody needs the first ones.
+  [[nodiscard]] bool spares_untouched() const override { return !replays_ && crowded_since_ < 0; }
+  void forget_before(std::int64_t s) override {
+    if (!replays_ && (crowded_since_ < 0 || s < crowded_since_)) return;
+    const auto kept = std::ranges::find_if(steps_, [&](const OwnSteps& steps) { return steps.to > s + steps_before_; });
+    rules_.erase(rules_.begin(), rules_.begin() + (kept - steps_.begin()));
+    steps_.erase(steps_.begin(), kept);
+    crowded_since_ = steps_.size() > most_changes ? now() : -1;
+  }
+  [[nodiscard]] std::int64_t bytes() const override {
+    return static_cast<std::int64_t>(steps_.capacity() * sizeof(OwnSteps) + rules_.capacity() * sizeof(rules_[0]));
+  }
+  [[nodiscard]] IdleTime idle() const override { return {.own_end = steps_.data() + steps_.size()}; }
+  void fill_spans(const std::int64_t* /*gaps*/, std::int64_t /*count*/, void* /*spans*/,
+                  DType /*dtype*/) const override {}
+
+ private:
+  static constexpr std::size_t most_changes = 256;
+
+  bool replays_;
+  std::int64_t steps_before_;
+  std::int64_t crowded_since_ = -1;  // -1: it is not
+  std::vector<OwnSteps> steps_;
+  std::vector<std::shared_ptr<const embergrad::detail::RowRule>> rules_;
+};
+
 class ReplayHistory final : public History {
  public:
   explicit ReplayHistory(DType dtype) : dtype_(dtype) {}
@@ -260,6 +305,7 @@ std::unique_ptr<History> make_history(const StepPlan& plan, DType dtype, std::in
         AdamSpans::choose(time->step.beta1, time->step.beta2, tolerance(dtype), time->amsgrad, time->corrected);
     if (fit) return std::make_unique<AdamHistory>(*time, *fit, dtype, steps_before);
   }
+  if (const auto* time = std::get_if<OwnTime>(&plan.time)) return std::make_unique<OwnHistory>(*time, steps_before);
   return std::make_unique<ReplayHistory>(dtype);
 }
 

@@ -37,8 +37,6 @@ Lion::Lion(const std::vector<Tensor>& params, const LionOptions& options)
 Lion::Lion(const std::vector<Group>& groups)
     : OptimizerOf({.name = "Lion", .slots = slots, .counts_steps = false}, groups) {}
 
-bool Lion::needs_slot(std::size_t, std::size_t) const { return true; }
-
 detail::StepPlan Lion::plan(const Entry& entry, std::int64_t /*step*/, bool /*first*/) const {
   const LionOptions& o = options(entry.group);
   const double keep = 1 - o.lr * o.weight_decay;

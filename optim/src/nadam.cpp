@@ -45,8 +45,6 @@ NAdam::NAdam(const std::vector<Group>& groups)
     : OptimizerOf({.name = "NAdam", .slots = slots, .counts_steps = true, .always = 2, .number = "mu_product"},
                   groups) {}
 
-bool NAdam::needs_slot(std::size_t, std::size_t) const { return true; }
-
 detail::StepPlan NAdam::plan(const Entry& entry, std::int64_t step, bool /*first*/) const {
   const NAdamOptions& o = options(entry.group);
   const auto t = static_cast<double>(step);

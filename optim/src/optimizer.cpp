@@ -26,9 +26,10 @@ namespace {
 
 constexpr std::int64_t layout_version = 2;  // 1 knew no `updates`
 
-// True if a table has become longer than a slot made for it.
-bool has_grown(const Shape& slot, const Shape& parameter) {
-  return slot.rank() == 2 && parameter.rank() == 2 && slot[1] == parameter[1] && slot[0] < parameter[0];
+// True if a table has become longer than a slot made for it, which should have another shape now.
+bool has_grown(const Shape& slot, const Shape& wanted, std::int64_t dim) {
+  if (dim != 2 || slot.rank() != wanted.rank() || slot[0] >= wanted[0]) return false;
+  return slot.rank() == 1 || slot[1] == wanted[1];
 }
 
 std::string options_text(const char* name, const std::vector<double>& values, std::span<const char* const> words) {
@@ -56,6 +57,9 @@ void Optimizer::add_group(const std::vector<Tensor>& parameters) {
     if (!parameter.is_leaf()) {
       throw ValueError(fmt::format("{} must be a leaf, but is the result of an op on the tape", place()));
     }
+    if (layout_.one_per_row && parameter.dim() != 2) {
+      throw ShapeError(fmt::format("{} must have rank 2, but has shape {}", place(), parameter.shape().to_string()));
+    }
     known.push_back(parameter.state());
   }
   std::ranges::sort(known);
@@ -70,6 +74,10 @@ void Optimizer::add_group(const std::vector<Tensor>& parameters) {
   }
   group_sizes_.push_back(parameters.size());
   initial_lrs_.emplace_back();
+}
+
+Shape Optimizer::slot_shape(const Tensor& parameter) const {
+  return layout_.one_per_row ? Shape{parameter.size(0)} : parameter.shape();
 }
 
 void Optimizer::check_not_empty() const {
@@ -206,6 +214,10 @@ void Optimizer::prepare(std::size_t index) {
                                   device.to_string()));
   }
   const detail::StepPlan planned = plan(entry, entry.steps + 1, !entry.slots[0].defined());
+  if (std::holds_alternative<detail::OwnTime>(planned.time) && !parameter.device().is_cpu()) {
+    throw DeviceError(fmt::format("{} is on {}, but rules from outside the library run on the CPU alone", place(),
+                                  parameter.device().to_string()));
+  }
   const Way way = way_of(entry, planned);
   if (way == Way::deferred_rows) {
     const auto* adam = std::get_if<detail::AdamTime>(&planned.time);
@@ -245,12 +257,13 @@ void Optimizer::prepare(std::size_t index) {
     Tensor& spare = entry.spares[s];
     spare = {};
     if (!needs_slot(entry.group, s)) continue;
+    const Shape wanted = slot_shape(parameter);
     if (!slot.defined()) {
-      spare = full(parameter.shape(), slot_start(entry.group, s), {computed, parameter.device()});
-    } else if (has_grown(slot.shape(), parameter.shape())) {
-      spare = full(parameter.shape(), slot_start(entry.group, s), {computed, parameter.device()});
+      spare = full(wanted, slot_start(entry.group, s), {computed, parameter.device()});
+    } else if (has_grown(slot.shape(), wanted, parameter.dim())) {
+      spare = full(wanted, slot_start(entry.group, s), {computed, parameter.device()});
       narrow(spare, 0, 0, slot.size(0)).copy_from(slot);
-    } else if (slot.shape() != parameter.shape()) {
+    } else if (slot.shape() != wanted) {
       throw ShapeError(fmt::format("{} has shape {}, but its {} has {}", place(), parameter.shape().to_string(),
                                    layout_.slots[s], slot.shape().to_string()));
     } else if (slot.dtype() != computed || slot.device() != parameter.device()) {
@@ -258,6 +271,10 @@ void Optimizer::prepare(std::size_t index) {
       spare = slot.to(computed).to(parameter.device());
     }
   }
+}
+
+detail::StepPlan Optimizer::plan(const Entry& entry, std::int64_t step, bool /*first*/) const {
+  return {.time = detail::OwnTime{.rule = row_rule(entry.group), .step = step}};
 }
 
 void Optimizer::apply(Entry& entry) {
@@ -279,11 +296,14 @@ void Optimizer::apply(Entry& entry) {
   entry.number = planned.number;
   embergrad::detail::begin_row_change(name(), parameter);
 
-  // The list of frozen rows belongs to the storage, whose rows begin before those of a view with an offset.
-  const std::int64_t rows = parameter.dim() == 0 ? 1 : parameter.size(0);
+  // The list of frozen rows belongs to the storage, whose rows begin before those of a view with an offset. What is no
+  // table is one row.
+  const bool is_table = parameter.dim() >= 2;
+  const std::int64_t rows = is_table ? parameter.size(0) : 1;
   const std::int64_t width = rows == 0 ? 0 : parameter.numel() / rows;
   const std::int64_t row_offset = width == 0 ? 0 : parameter.state()->offset / width;
-  const std::span<const std::int64_t> frozen_rows = embergrad::detail::frozen_rows(parameter);
+  const std::span<const std::int64_t> frozen_rows =
+      is_table ? embergrad::detail::frozen_rows(parameter) : std::span<const std::int64_t>{};
   const std::int64_t* held = by_rows ? gradient.rows().indices().data<std::int64_t>() : nullptr;
   // Rows, or where there are none the whole, up to `end`; then past the frozen row there.
   std::int64_t begin = 0;
@@ -295,18 +315,17 @@ void Optimizer::apply(Entry& entry) {
       entry.deferral->clock->step(planned, held + begin, end - begin, part(grad, first_element, count));
       return;
     }
-    OptimizerStep step{
-        .rule = planned.rule,
-        .numbers = planned.numbers,
-        .param = by_rows ? embergrad::detail::unsettled_view(parameter) : part(parameter, first_element, count),
-        .grad = part(grad, first_element, count),
-        .slots = {}};
+    OptimizerStep step = planned.request();
+    step.param = by_rows ? embergrad::detail::unsettled_view(parameter) : part(parameter, first_element, count);
+    step.grad = part(grad, first_element, count);
+    step.rows = {.rows = by_rows ? held + begin : nullptr, .count = end - begin, .dim = width};
     for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
       const Tensor& slot = entry.slots[s];
       if (!slot.defined()) continue;
-      step.slots[s] = by_rows ? embergrad::detail::unsettled_view(slot) : part(slot, first_element, count);
+      const std::int64_t slot_width = layout_.one_per_row ? 1 : width;
+      step.slots[s] = by_rows ? embergrad::detail::unsettled_view(slot)
+                              : part(slot, begin * slot_width, (end - begin) * slot_width);
     }
-    if (by_rows) step.rows = {.rows = held + begin, .count = end - begin, .dim = width};
     launch(parameter.device(), step);
   };
   const auto leave_out = [&](std::int64_t row) {
@@ -561,7 +580,7 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
     Entry& entry = restored.entries[i];
     entry.parameter = entries_[i].parameter;
     entry.group = entries_[i].group;
-    const Shape& shape = entry.parameter.shape();
+    const Shape shape = slot_shape(entry.parameter);
     const DType computed = embergrad::detail::gradient_dtype(entry.parameter.dtype());
     const std::string prefix = fmt::format("state.{}.", keys.parameters[i]);
     if (keys.are_names) {

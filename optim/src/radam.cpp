@@ -42,8 +42,6 @@ RAdam::RAdam(const std::vector<Tensor>& params, const RAdamOptions& options)
 RAdam::RAdam(const std::vector<Group>& groups)
     : OptimizerOf({.name = "RAdam", .slots = slots, .counts_steps = true, .always = 2}, groups) {}
 
-bool RAdam::needs_slot(std::size_t, std::size_t) const { return true; }
-
 detail::StepPlan RAdam::plan(const Entry& entry, std::int64_t step, bool /*first*/) const {
   const RAdamOptions& o = options(entry.group);
   const auto t = static_cast<double>(step);

@@ -149,15 +149,13 @@ void RowClock::step(const StepPlan& plan, const std::int64_t* rows, std::int64_t
     const std::int64_t n = std::min(block, count - begin);
     const Idle idle(*this, rows + begin, n);
     const SettleRows settle = request(rows + begin, n, idle);
-    OptimizerStep step{.rule = plan.rule,
-                       .numbers = plan.numbers,
-                       .param = settle.param,
-                       .grad = {.data = grad.as<char>() + static_cast<std::size_t>(begin) * row_bytes,
-                                .dtype = grad.dtype,
-                                .size = n * dim_},
-                       .slots = {settle.slots[0], settle.slots[1], settle.slots[2]},
-                       .rows = settle.rows,
-                       .idle = settle.idle};
+    OptimizerStep step = plan.request();
+    step.param = settle.param;
+    step.grad = {
+        .data = grad.as<char>() + static_cast<std::size_t>(begin) * row_bytes, .dtype = grad.dtype, .size = n * dim_};
+    std::ranges::copy(settle.slots, step.slots);
+    step.rows = settle.rows;
+    step.idle = settle.idle;
     launch(device_, step);
   }
   const auto next = static_cast<std::uint32_t>(history_->now() + 1);

@@ -41,8 +41,6 @@ SparseAdam::SparseAdam(const std::vector<Group>& groups)
     : OptimizerOf({.name = "SparseAdam", .slots = slots, .counts_steps = true, .always = 2, .sparse_alone = true},
                   groups) {}
 
-bool SparseAdam::needs_slot(std::size_t, std::size_t) const { return true; }
-
 detail::StepPlan SparseAdam::plan(const Entry& entry, std::int64_t step, bool /*first*/) const {
   const SparseAdamOptions& o = options(entry.group);
   const auto t = static_cast<double>(step);

@@ -1,6 +1,7 @@
 // What an optimizer makes of one step: what a gradient does to a row, and what time does to a row without one.
 #pragma once
 
+#include <memory>
 #include <variant>
 
 #include "kernels/update.hpp"
@@ -33,12 +34,17 @@ struct AdamTime {
   bool amsgrad = false;
   bool corrected = true;  // false: the second moment is used without bias correction
 };
+// A rule from outside, which knows itself.
+struct OwnTime {
+  std::shared_ptr<const embergrad::detail::RowRule> rule;
+  std::int64_t step;
+};
 // Replay: the step itself with a gradient of zeros, for every row and every step; to the bit what dense training does.
 struct ReplayTime {};
 // No span describes this step: every row is taken along.
 struct WholeTable {};
 
-using Time = std::variant<NoTime, LinearTime, RmspropTime, LionTime, AdamTime, ReplayTime, WholeTable>;
+using Time = std::variant<NoTime, LinearTime, RmspropTime, LionTime, AdamTime, OwnTime, ReplayTime, WholeTable>;
 
 // The time of Adam and its kin, by how they decay: where it enters the moments, no form is known.
 inline Time time_of_moments(rules::Decay decay, const AdamTime& time) {
@@ -61,10 +67,19 @@ StepRule rule_of(rules::Decay decay) {
 }
 
 struct StepPlan {
-  StepRule rule;
-  StepNumbers numbers;
+  StepRule rule = {};
+  StepNumbers numbers = {};
   Time time;
   float number = 1;  // the parameter's, after the step (Optimizer::Layout)
+
+  // For kernels; elements are for the caller to fill in.
+  [[nodiscard]] OptimizerStep request() const {
+    OptimizerStep step{};
+    step.rule = rule;
+    step.numbers = numbers;
+    if (const auto* own = std::get_if<OwnTime>(&time)) step.own = {own->rule.get(), own->step - 1, own->step};
+    return step;
+  }
 };
 
 }  // namespace embergrad::optim::detail

@@ -20,6 +20,29 @@ static void step_numbers(const typename Rule::template Coefficients<T>& c, T* __
   }
 }
 
+// A row of a rule that keeps one number for it. Squares are summed in 16 lanes.
+template <class Rule, class Gradient, class T>
+static void step_row(const typename Rule::template Coefficients<T>& c, T* __restrict param, const Gradient& grad,
+                     T* __restrict sum, std::int64_t n) {
+  T lane[16] = {};
+  std::int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    for (int j = 0; j < 16; ++j) {
+      const T g = Rule::gradient(c, param[i + j], grad[i + j]);
+      lane[j] += g * g;
+    }
+  }
+  for (int j = 0; i < n; ++i, ++j) {
+    const T g = Rule::gradient(c, param[i], grad[i]);
+    lane[j] += g * g;
+  }
+  for (int width = 8; width > 0; width /= 2) {
+    for (int j = 0; j < width; ++j) lane[j] += lane[j + width];
+  }
+  const T rate = Rule::rate(c, lane[0] / static_cast<T>(n), *sum);
+  for (i = 0; i < n; ++i) param[i] = param[i] - rate * Rule::gradient(c, param[i], grad[i]);
+}
+
 template <class T>
 struct GivenGradient {
   const T* __restrict values;
@@ -34,10 +57,17 @@ template <class Rule, class T>
 static void step_loop(const T* coefficients, T* param, const T* grad, T* s0, T* s1, T* s2, std::int64_t n) {
   typename Rule::template Coefficients<T> c;
   __builtin_memcpy(&c, coefficients, sizeof(c));
+  const auto step = [&](const auto& gradient) {
+    if constexpr (rules::is_by_row<Rule>) {
+      step_row<Rule>(c, param, gradient, s0, n);
+    } else {
+      step_numbers<Rule>(c, param, gradient, s0, s1, s2, n);
+    }
+  };
   if (grad != nullptr) {
-    step_numbers<Rule>(c, param, GivenGradient<T>{grad}, s0, s1, s2, n);
+    step(GivenGradient<T>{grad});
   } else {
-    step_numbers<Rule>(c, param, NoGradient<T>{}, s0, s1, s2, n);
+    step(NoGradient<T>{});
   }
 }
 

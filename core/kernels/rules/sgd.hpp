@@ -4,6 +4,9 @@
 //   static constexpr unsigned slots;      which numbers are kept beside w: bit i stands for slot i
 //   template <class T> Coefficients;      what a step multiplies by: numbers of type T and nothing else
 //   step(coefficients, w, g, s0, s1, s2)  one step; slots that are not kept are not looked at
+// A rule with `by_row` is one of whole rows, and its slots hold one number for a row:
+//   gradient(coefficients, w, g)          of one element
+//   rate(coefficients, mean_square, s0)   from the mean of the gradients' squares; then w -= rate·gradient
 // What time does to w where there is no gradient is an idle rule, which takes `lanes` numbers of a row at once:
 //   template <class T> Span;              what happened since the row was settled: numbers of type T and nothing else
 //   idle<lanes>(span, tail, w, s0, s1, s2)

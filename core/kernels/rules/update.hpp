@@ -7,6 +7,7 @@
 #include "kernels/rules/lion.hpp"
 #include "kernels/rules/list.hpp"
 #include "kernels/rules/rmsprop.hpp"
+#include "kernels/rules/rowwise_adagrad.hpp"
 #include "kernels/rules/sgd.hpp"
 
 namespace embergrad::rules {
@@ -24,7 +25,14 @@ using StepRules =
              Rmsprop<false, false, false>, Rmsprop<false, false, true>,                          //
              Rmsprop<false, true, false>, Rmsprop<false, true, true>,                            //
              Rmsprop<true, false, false>, Rmsprop<true, false, true>,                            //
-             Rmsprop<true, true, false>, Rmsprop<true, true, true>>;
+             Rmsprop<true, true, false>, Rmsprop<true, true, true>,                              //
+             RowwiseAdagrad<false>, RowwiseAdagrad<true>>;
+
+// Whether a rule is one of whole rows.
+template <class Rule>
+inline constexpr bool is_by_row = requires {
+  Rule::by_row;
+};
 
 // What time does.
 using IdleRules = RuleList<LinearIdle, AdamIdle<false>, AdamIdle<true>, LionIdle, RmspropIdle>;

@@ -12,8 +12,10 @@
 #include <embergrad/optim/mup.hpp>
 #include <embergrad/optim/nadam.hpp>
 #include <embergrad/optim/optimizer.hpp>
+#include <embergrad/optim/optimizer_of.hpp>
 #include <embergrad/optim/radam.hpp>
 #include <embergrad/optim/rmsprop.hpp>
+#include <embergrad/optim/row_optimizer.hpp>
 #include <embergrad/optim/schedule.hpp>
 #include <embergrad/optim/sgd.hpp>
 #include <embergrad/optim/sparse_adam.hpp>

@@ -39,7 +39,6 @@ class NAdam : public OptimizerOf<NAdamOptions> {
   explicit NAdam(const std::vector<Group>& groups);
 
  private:
-  [[nodiscard]] bool needs_slot(std::size_t group, std::size_t slot) const override;
   [[nodiscard]] detail::StepPlan plan(const Entry& entry, std::int64_t step, bool first) const override;
 };
 

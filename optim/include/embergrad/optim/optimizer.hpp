@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include <embergrad/row_rule.hpp>
 #include <embergrad/safetensors.hpp>
 #include <embergrad/tensor.hpp>
 
@@ -115,11 +116,12 @@ class Optimizer {
   /// What a type of optimizer keeps for each parameter.
   struct Layout {
     const char* name;                    ///< of the type
-    std::span<const char* const> slots;  ///< names of the tensors shaped like the parameter
+    std::span<const char* const> slots;  ///< names of the tensors beside it, shaped like the parameter
     bool counts_steps;                   ///< then `step` is kept too
     std::size_t always = 0;              ///< so many of the slots are there, with `step`, from the first step on
     const char* number = nullptr;        ///< of one more number, in [0, 1], that is there with `step`
     bool sparse_alone = false;           ///< dense gradients are refused
+    bool one_per_row = false;            ///< slots hold one number for each row of a table instead
   };
   /// A parameter and its state.
   struct Entry {
@@ -144,7 +146,8 @@ class Optimizer {
   Optimizer(Optimizer&&) = default;
   Optimizer& operator=(Optimizer&&) = default;
 
-  /// ValueError for parameters that are undefined, no leaves, or there already; DTypeError unless float32 or float64.
+  /// ValueError for parameters that are undefined, no leaves, or there already; DTypeError unless floating; ShapeError
+  /// for what is no table where slots hold one number for each row.
   void add_group(const std::vector<Tensor>& parameters);
   /// ValueError if there is no parameter at all.
   void check_not_empty() const;
@@ -164,11 +167,16 @@ class Optimizer {
   /// See set_updates.
   virtual void take_updates(std::size_t group, Updates updates) = 0;
   /// Whether a group's options call for a slot. Missing ones are made before the step.
-  [[nodiscard]] virtual bool needs_slot(std::size_t group, std::size_t slot) const = 0;
+  [[nodiscard]] virtual bool needs_slot(std::size_t /*group*/, std::size_t /*slot*/) const { return true; }
   /// What a slot starts with.
   [[nodiscard]] virtual double slot_start(std::size_t /*group*/, std::size_t /*slot*/) const { return 0; }
-  /// What the step number `step` of a parameter does; `first`: slot 0 is made for it.
-  [[nodiscard]] virtual detail::StepPlan plan(const Entry& entry, std::int64_t step, bool first) const = 0;
+  /// What the step number `step` of a parameter does; `first`: slot 0 is made for it. Of types from outside the library
+  /// what their row_rule says.
+  [[nodiscard]] virtual detail::StepPlan plan(const Entry& entry, std::int64_t step, bool first) const;
+  /// The rule of a group under its options of now; the same object while they don't change.
+  [[nodiscard]] virtual std::shared_ptr<const embergrad::detail::RowRule> row_rule(std::size_t /*group*/) const {
+    return nullptr;
+  }
 
  private:
   friend class Checkpoint;
@@ -190,6 +198,7 @@ class Optimizer {
   enum class Way : unsigned char { none, dense, rows, deferred_rows };
 
   [[nodiscard]] const Entry& checked_entry(std::size_t parameter) const;
+  [[nodiscard]] Shape slot_shape(const Tensor& parameter) const;
   void take_over(const Tensor& parameter);
   [[nodiscard]] Way way_of(const Entry& entry, const detail::StepPlan& plan) const;
   void prepare(std::size_t index);

@@ -35,7 +35,6 @@ class SparseAdam : public OptimizerOf<SparseAdamOptions> {
   explicit SparseAdam(const std::vector<Group>& groups);
 
  private:
-  [[nodiscard]] bool needs_slot(std::size_t group, std::size_t slot) const override;
   [[nodiscard]] detail::StepPlan plan(const Entry& entry, std::int64_t step, bool first) const override;
 };
 
