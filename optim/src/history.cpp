@@ -172,8 +172,7 @@ class AdamHistory final : public History {
       return false;
     if (time->step.beta2 != beta2_) return false;
     if (time->step.beta1 == beta1_) return true;
-    const auto fit = AdamSpans::choose(time->step.beta1, beta2_, tolerance(dtype_), amsgrad_, corrected_);
-    if (!fit || fit->degree > fit_.degree) return false;
+    if (!(AdamSpans::error(fit_, time->step.beta1, beta2_, amsgrad_, corrected_) < tolerance(dtype_))) return false;
     beta1_ = time->step.beta1;
     return true;
   }

@@ -297,8 +297,9 @@ void Optimizer::apply(Entry& entry) {
   embergrad::detail::begin_row_change(name(), parameter);
 
   // The list of frozen rows belongs to the storage, whose rows begin before those of a view with an offset. What is no
-  // table is one row.
-  const bool is_table = parameter.dim() >= 2;
+  // table, and has no frozen rows, is one row.
+  const bool is_table =
+      parameter.dim() >= 2 || (parameter.dim() == 1 && !embergrad::detail::frozen_rows(parameter).empty());
   const std::int64_t rows = is_table ? parameter.size(0) : 1;
   const std::int64_t width = rows == 0 ? 0 : parameter.numel() / rows;
   const std::int64_t row_offset = width == 0 ? 0 : parameter.state()->offset / width;
