@@ -84,7 +84,7 @@ if torch is not None:
             total = state.setdefault("sum", torch.full(rows, group["initial_accumulator_value"], dtype=p.dtype))
             state["step"] = state.get("step", 0) + 1
             g = g + group["weight_decay"] * p
-            total.add_((g * g).reshape(*rows, -1).mean(-1))
+            total.add_((g * g).flatten(1).mean(1))
             lr = group["lr"] / (1 + (state["step"] - 1) * group["lr_decay"])
             p.sub_(lr * g / (total.sqrt() + group["eps"]).reshape(rows + (1,) * (p.dim() - 1)))
 
@@ -382,7 +382,7 @@ def draw_case(name, number, seed):
 
     count = d.integer(1, 3)
     for k in range(count):
-        if name == "SparseAdam" or d.chance(0.75):
+        if name in ("SparseAdam", "RowwiseAdagrad") or d.chance(0.75):
             shape = [d.pick([1, d.integer(2, 8), d.integer(9, 30)], [0.1, 0.6, 0.3]), d.pick([1, 2, 5, 17])]
             if d.chance(0.02):
                 shape[d.integer(0, 1)] = 0

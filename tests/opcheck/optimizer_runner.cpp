@@ -199,6 +199,7 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
       {"Adam", {make<optim::Adam, optim::AdamOptions>, {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}}},
       {"AdamW", {make<optim::AdamW, optim::AdamWOptions>, {"step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"}}},
       {"Adagrad", {make<optim::Adagrad, optim::AdagradOptions>, {"step", "sum"}}},
+      {"RowwiseAdagrad", {make<optim::RowwiseAdagrad, optim::RowwiseAdagradOptions>, {}}},
       {"RMSprop", {make<optim::RMSprop, optim::RMSpropOptions>, {"step", "square_avg", "momentum_buffer", "grad_avg"}}},
       {"Lion", {make<optim::Lion, optim::LionOptions>, {}}},
       {"Adamax", {make<optim::Adamax, optim::AdamaxOptions>, {"step", "exp_avg", "exp_inf"}}},
