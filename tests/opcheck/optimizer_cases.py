@@ -125,12 +125,12 @@ def sparse_gradient(t, name, frozen):
     return rows[keep], values[keep]
 
 
-def put_back(param, state, before, before_state, rows):
-    """The rows as they were; state that has come into being meanwhile starts with zeros there."""
+def put_back(param, state, before, before_state, rows, start):
+    """The rows as they were; state that has come into being meanwhile starts with `start` there."""
     param.data[rows] = before[rows]
     for name, value in state.items():
         if torch.is_tensor(value) and value.dim() and value.shape[0] == param.shape[0]:
-            value[rows] = before_state[name][rows] if name in before_state else 0
+            value[rows] = before_state[name][rows] if name in before_state else start
 
 
 def train(case):
@@ -171,7 +171,8 @@ def train(case):
         engine.step()
         for param, (still, before, state) in zip(params, kept):
             if still:
-                put_back(param, engine.state.get(param, {}), before, state, still)
+                put_back(param, engine.state.get(param, {}), before, state, still,
+                         engine.param_groups[0].get("initial_accumulator_value", 0))
     result = {f"param.{k}": p for k, p in enumerate(params)}
     for k, param in enumerate(params):
         for n, value in ({} if name in OURS else engine.state.get(param, {})).items():
