@@ -7,6 +7,8 @@
 #include <numeric>
 #include <utility>
 
+#include <embergrad/autograd.hpp>
+
 #include "cpu/parallel.hpp"
 #include "src/memory_pool.hpp"
 #include "src/tensor_state.hpp"
@@ -16,7 +18,7 @@ namespace embergrad::optim::detail {
 using embergrad::detail::Scratch;
 
 namespace {
-constexpr std::int64_t block = 8192;  // rows of one request: what is kept about them is scratch
+constexpr std::int64_t block = 128;  // rows taken at once: they and what is known about them stay in the cache
 // A sweep visits a tenth of the rows that a step touches, which costs little and bounds the history; where time is
 // replayed, every row within so many steps, which bounds how long a read may take.
 constexpr std::int64_t sweep_share = 10;
@@ -29,12 +31,8 @@ class RowClock::Idle {
       : time_(clock.history_->idle()),
         gaps_(count),
         spans_(time_.span_size * count * static_cast<std::int64_t>(item_size(clock.table_.dtype))) {
-    const std::size_t bytes = static_cast<std::size_t>(time_.span_size) * item_size(clock.table_.dtype);
-    cpu::parallel_chunks(count, 256, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; ++i) gaps_[i] = clock.gap(rows[i]);
-      clock.history_->fill_spans(gaps_.get() + begin, end - begin,
-                                 spans_.get() + static_cast<std::size_t>(begin) * bytes, clock.table_.dtype);
-    });
+    for (std::int64_t i = 0; i < count; ++i) gaps_[i] = clock.gap(rows[i]);
+    clock.history_->fill_spans(gaps_.get(), count, spans_.get(), clock.table_.dtype);
     time_.gaps = gaps_.get();
     time_.spans = spans_.get();
   }
@@ -75,38 +73,115 @@ SettleRows RowClock::request(const std::int64_t* rows, std::int64_t count, const
   return request;
 }
 
-void RowClock::read(const std::int64_t* rows, std::int64_t count, View out) const {
-  const std::shared_lock lock(settling_);
-  const std::size_t row_bytes = static_cast<std::size_t>(dim_) * item_size(table_.dtype);
-  for (std::int64_t begin = 0; begin < count; begin += block) {
-    const std::int64_t n = std::min(block, count - begin);
-    View part = out;
-    part.data = out.as<char>() + static_cast<std::size_t>(begin) * row_bytes;
-    part.size = n * dim_;
-    if (history_ == nullptr) {  // settled by another thread since it was asked
-      for (std::int64_t i = 0; i < n; ++i) {
-        std::memcpy(part.as<char>() + static_cast<std::size_t>(i) * row_bytes,
-                    table_.as<const char>() + static_cast<std::size_t>(rows[begin + i]) * row_bytes, row_bytes);
+std::array<RowClock::Part, 1 + max_slots> RowClock::parts() const {
+  std::array<Part, 1 + max_slots> all;
+  all[0] = {table_.as<char>(), static_cast<std::size_t>(dim_) * item_size(table_.dtype)};
+  for (std::size_t s = 0; s < slots_.size(); ++s) {
+    if (!slots_[s].defined()) continue;
+    const View slot = embergrad::detail::unsettled_view(slots_[s]);
+    all[s + 1] = {slot.as<char>(), static_cast<std::size_t>(slot.size / rows_) * item_size(slot.dtype)};
+  }
+  return all;
+}
+
+void RowClock::read_and_remember(const std::int64_t* rows, std::int64_t count, View out) const {
+  constexpr std::int64_t ahead = 6;
+  recent_.step = -1;
+  const auto from = parts();
+  for (std::size_t p = 0; p < from.size(); ++p) {
+    const std::size_t bytes = from[p].row_bytes * static_cast<std::size_t>(count);
+    if (recent_.values[p].size() < bytes) recent_.values[p].resize(bytes);
+  }
+  const Scratch<std::int64_t> places(block);
+  std::iota(places.get(), places.get() + block, std::int64_t{0});
+  cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      for (std::size_t p = 0; p < from.size(); ++p) {
+        const std::size_t bytes = from[p].row_bytes;
+        if (bytes == 0) continue;
+        if (i + ahead < end) {
+          const char* next = from[p].data + static_cast<std::size_t>(rows[i + ahead]) * bytes;
+          for (std::size_t line = 0; line < std::min<std::size_t>(bytes, 512); line += 64) {
+            __builtin_prefetch(next + line);
+          }
+        }
+        std::memcpy(recent_.values[p].data() + static_cast<std::size_t>(i) * bytes,
+                    from[p].data + static_cast<std::size_t>(rows[i]) * bytes, bytes);
       }
-      continue;
     }
-    const Idle idle(*this, rows + begin, n);
-    SettleRows settle = request(rows + begin, n, idle);
-    settle.out = part;
+    const Idle idle(*this, rows + begin, end - begin);
+    SettleRows settle = request(places.get(), end - begin, idle);
+    const auto copy_of = [&](std::size_t p) {
+      return recent_.values[p].data() + static_cast<std::size_t>(begin) * from[p].row_bytes;
+    };
+    settle.param.data = copy_of(0);
+    for (std::size_t s = 0; s < slots_.size(); ++s) {
+      if (slots_[s].defined()) settle.slots[s].data = copy_of(s + 1);
+    }
     launch(device_, settle);
+    const std::size_t bytes = from[0].row_bytes;
+    std::memcpy(out.as<char>() + static_cast<std::size_t>(begin) * bytes, copy_of(0),
+                static_cast<std::size_t>(end - begin) * bytes);
+  });
+  recent_.rows.assign(rows, rows + count);
+  recent_.step = history_->now();
+}
+
+// Settles those of these rows that are remembered; both lists are ascending.
+void RowClock::recall(const std::int64_t* rows, std::int64_t count) {
+  const std::int64_t now = history_->now();
+  if (recent_.step != now) return;
+  const auto to = parts();
+  auto known = std::ranges::lower_bound(recent_.rows, rows[0]);
+  for (std::int64_t i = 0; i < count; ++i) {
+    while (known != recent_.rows.end() && *known < rows[i]) ++known;
+    if (known == recent_.rows.end()) break;
+    if (*known != rows[i]) continue;
+    const auto place = static_cast<std::size_t>(known - recent_.rows.begin());
+    for (std::size_t p = 0; p < to.size(); ++p) {
+      const std::size_t bytes = to[p].row_bytes;
+      if (bytes == 0) continue;
+      std::memcpy(to[p].data + static_cast<std::size_t>(rows[i]) * bytes, recent_.values[p].data() + place * bytes,
+                  bytes);
+    }
+    last_[static_cast<std::size_t>(rows[i])] = static_cast<std::uint32_t>(now);
   }
 }
 
-void RowClock::bring_up(const std::int64_t* rows, std::int64_t count) {
-  for (std::int64_t begin = 0; begin < count; begin += block) {
-    const std::int64_t n = std::min(block, count - begin);
-    const Idle idle(*this, rows + begin, n);
-    launch(device_, request(rows + begin, n, idle));
+void RowClock::read(const std::int64_t* rows, std::int64_t count, View out) const {
+  const std::shared_lock lock(settling_);
+  if (history_ != nullptr && device_.is_cpu() && grad_enabled()) {
+    if (const std::unique_lock alone(remembering_, std::try_to_lock); alone.owns_lock()) {
+      return read_and_remember(rows, count, out);
+    }
   }
+  const std::size_t row_bytes = static_cast<std::size_t>(dim_) * item_size(table_.dtype);
+  cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
+    char* const to = out.as<char>() + static_cast<std::size_t>(begin) * row_bytes;
+    if (history_ == nullptr) {  // settled by another thread since it was asked
+      for (std::int64_t i = begin; i < end; ++i) {
+        std::memcpy(to + static_cast<std::size_t>(i - begin) * row_bytes,
+                    table_.as<const char>() + static_cast<std::size_t>(rows[i]) * row_bytes, row_bytes);
+      }
+      return;
+    }
+    const Idle idle(*this, rows + begin, end - begin);
+    SettleRows settle = request(rows + begin, end - begin, idle);
+    settle.out = {.data = to, .dtype = out.dtype, .size = (end - begin) * dim_};
+    launch(device_, settle);
+  });
+}
+
+void RowClock::bring_up(const std::int64_t* rows, std::int64_t count) {
+  cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
+    const Idle idle(*this, rows + begin, end - begin);
+    launch(device_, request(rows + begin, end - begin, idle));
+  });
 }
 
 void RowClock::settle(const std::int64_t* rows, std::int64_t count) {
   if (history_ == nullptr) return;
+  recent_.step = -1;
   bring_up(rows, count);
   const auto now = static_cast<std::uint32_t>(history_->now());
   for (std::int64_t i = 0; i < count; ++i) last_[static_cast<std::size_t>(rows[i])] = now;
@@ -114,14 +189,16 @@ void RowClock::settle(const std::int64_t* rows, std::int64_t count) {
 
 void RowClock::settle_everything() {
   if (history_ == nullptr) return;
-  const Scratch<std::int64_t> rows(std::min(block, rows_));
-  for (std::int64_t begin = 0; begin < rows_; begin += block) {
-    const std::int64_t n = std::min(block, rows_ - begin);
+  constexpr std::int64_t rows_at_once = 16384;
+  const Scratch<std::int64_t> rows(std::min(rows_at_once, rows_));
+  for (std::int64_t begin = 0; begin < rows_; begin += rows_at_once) {
+    const std::int64_t n = std::min(rows_at_once, rows_ - begin);
     std::iota(rows.get(), rows.get() + n, begin);
     bring_up(rows.get(), n);
   }
   std::ranges::fill(last_, 0);
   history_.reset();
+  recent_.step = -1;
   cursor_ = 0;
   sweep_began_ = 0;
   pending_.store(false, std::memory_order_release);
@@ -133,6 +210,7 @@ void RowClock::settle_all() {
 }
 
 void RowClock::skip(std::int64_t row) {
+  recent_.step = -1;
   if (history_ != nullptr) last_[static_cast<std::size_t>(row)] = static_cast<std::uint32_t>(history_->now());
 }
 
@@ -145,25 +223,27 @@ void RowClock::begin(const StepPlan& plan, const std::array<Tensor, max_slots>& 
 
 void RowClock::step(const StepPlan& plan, const std::int64_t* rows, std::int64_t count, const View& grad) {
   const std::size_t row_bytes = static_cast<std::size_t>(dim_) * item_size(grad.dtype);
-  for (std::int64_t begin = 0; begin < count; begin += block) {
-    const std::int64_t n = std::min(block, count - begin);
-    const Idle idle(*this, rows + begin, n);
-    const SettleRows settle = request(rows + begin, n, idle);
+  cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
+    recall(rows + begin, end - begin);
+    const Idle idle(*this, rows + begin, end - begin);
+    const SettleRows settle = request(rows + begin, end - begin, idle);
     OptimizerStep step = plan.request();
     step.param = settle.param;
-    step.grad = {
-        .data = grad.as<char>() + static_cast<std::size_t>(begin) * row_bytes, .dtype = grad.dtype, .size = n * dim_};
+    step.grad = {.data = grad.as<char>() + static_cast<std::size_t>(begin) * row_bytes,
+                 .dtype = grad.dtype,
+                 .size = (end - begin) * dim_};
     std::ranges::copy(settle.slots, step.slots);
     step.rows = settle.rows;
     step.idle = settle.idle;
     launch(device_, step);
-  }
+  });
   const auto next = static_cast<std::uint32_t>(history_->now() + 1);
   for (std::int64_t i = 0; i < count; ++i) last_[static_cast<std::size_t>(rows[i])] = next;
 }
 
 void RowClock::end(const StepPlan& plan, std::int64_t touched) {
   history_->push(plan);
+  recent_.step = -1;
   pending_.store(true, std::memory_order_release);
   sweep(touched);
 }
@@ -196,7 +276,9 @@ std::vector<std::int64_t> RowClock::last_steps(std::int64_t steps) const {
 }
 
 std::int64_t RowClock::bytes() const {
-  return static_cast<std::int64_t>(last_.capacity() * sizeof(std::uint32_t)) +
+  std::size_t recent = recent_.rows.capacity() * sizeof(std::int64_t);
+  for (const std::vector<char>& values : recent_.values) recent += values.capacity();
+  return static_cast<std::int64_t>(last_.capacity() * sizeof(std::uint32_t) + recent) +
          (history_ == nullptr ? 0 : history_->bytes());
 }
 

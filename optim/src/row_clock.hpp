@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <shared_mutex>
 #include <vector>
 
@@ -44,11 +45,25 @@ class RowClock final : public embergrad::detail::DeferredRows {
  private:
   // Gaps and spans of some rows.
   class Idle;
+  // What the last lookup on the tape made of its rows: the step that follows need not make it again.
+  struct Recent {
+    std::vector<std::int64_t> rows;                       // ascending
+    std::array<std::vector<char>, 1 + max_slots> values;  // of the table and of each slot, row by row
+    std::int64_t step = -1;                               // of the history; -1: nothing is remembered
+  };
 
   [[nodiscard]] std::int64_t gap(std::int64_t row) const;
   [[nodiscard]] bool is_frozen(std::int64_t row) const;
   [[nodiscard]] SettleRows request(const std::int64_t* rows, std::int64_t count, const Idle& idle) const;
   void bring_up(const std::int64_t* rows, std::int64_t count);
+  void read_and_remember(const std::int64_t* rows, std::int64_t count, View out) const;
+  void recall(const std::int64_t* rows, std::int64_t count);
+  // The table and the slots that there are, and the bytes of a row of each; no bytes where there is none.
+  struct Part {
+    char* data = nullptr;
+    std::size_t row_bytes = 0;
+  };
+  [[nodiscard]] std::array<Part, 1 + max_slots> parts() const;
   void settle_everything();
   void sweep(std::int64_t touched);
 
@@ -64,6 +79,8 @@ class RowClock final : public embergrad::detail::DeferredRows {
   std::int64_t sweep_began_ = 0;      // at this step of the history
   std::atomic<bool> pending_ = false;
   mutable std::shared_mutex settling_;  // readers against settle_all
+  mutable Recent recent_;
+  mutable std::mutex remembering_;  // several lookups at once: one of them remembers
 };
 
 // A table that a clock defers. Its end settles the table and lets go of it.
