@@ -47,7 +47,7 @@ Samples check_samples(const OpCheck& check, const char* argument, const Tensor& 
     check.same_dtype("weight", weight, argument, scores);
     check.same_device(scores, weight);
     check.wants_no_gradient("weight", weight);
-    if (weight.dim() != 1 || weight.numel() != classes) {
+    if ((shape.rank() <= 2 && weight.dim() != 1) || weight.numel() != classes) {
       check.fail_shape(fmt::format("weight must have one number for each of the {} classes, but has shape {}", classes,
                                    weight.shape().to_string()));
     }
