@@ -27,17 +27,23 @@ T* put(T* to, Numbers... numbers) {
   return to;
 }
 
-// Calls body(T*, gap) for the place of each span; equal gaps that follow each other are computed once.
+// Calls body(T*, gap) for the place of each span; equal gaps are computed once, as far as few places remember.
 template <class Body>
 void for_each_span(const std::int64_t* gaps, std::int64_t count, void* spans, DType dtype, std::int64_t size,
                    const Body& body) {
-  const auto all = [&]<class T>(T* to) {
-    for (std::int64_t i = 0; i < count; ++i, to += size) {
+  const auto all = [&]<class T>(T* first) {
+    constexpr std::int64_t places = 256;
+    std::int64_t known[places];
+    std::fill(known, known + places, std::int64_t{-1});
+    for (std::int64_t i = 0; i < count; ++i) {
       if (gaps[i] == 0) continue;
-      if (i > 0 && gaps[i] == gaps[i - 1]) {
-        std::memcpy(to, to - size, static_cast<std::size_t>(size) * sizeof(T));
+      T* const to = first + i * size;
+      std::int64_t& place = known[gaps[i] % places];
+      if (place >= 0 && gaps[place] == gaps[i]) {
+        std::memcpy(to, first + place * size, static_cast<std::size_t>(size) * sizeof(T));
       } else {
         body(to, gaps[i]);
+        place = i;
       }
     }
   };

@@ -79,10 +79,21 @@ struct AdamIdle {
   template <int lanes, class T>
   EMBERGRAD_HD static void idle(const AdamSpan<T>& span, const T* tail, T* w, T* m, T* v, T* v_max) {
     T w0[lanes], m0[lanes], v0[lanes], z[lanes], t2[lanes], p[lanes], p1[lanes];
+    bool moves = false;
     for (int i = 0; i < lanes; ++i) {
       w0[i] = w[i];
       m0[i] = m[i];
       v0[i] = v[i];
+      moves |= m0[i] != T(0);
+    }
+    if (!moves) {  // never touched, or so long ago that only decay is left
+      for (int i = 0; i < lanes; ++i) {
+        w[i] = span.near * w0[i] + span.rest * w0[i];
+        v[i] = without_dust(v0[i] * span.v_factor);
+      }
+      return;
+    }
+    for (int i = 0; i < lanes; ++i) {
       z[i] = T(1) / (span.root_scale * root(amsgrad ? v_max[i] : v0[i]) + span.eps);
       t2[i] = T(2) - T(4) * span.eps * z[i];
       p[i] = T(0);
