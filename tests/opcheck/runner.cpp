@@ -400,7 +400,6 @@ Outputs run_unit_lstm(const Case& c) {
 
 // --- the table -----------------------------------------------------------------------------------------------------
 
-
 struct Op {
   // Names of tensors; a name that ends in * stands for all that begin so.
   std::vector<std::string_view> tensors;
