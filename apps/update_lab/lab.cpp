@@ -127,6 +127,10 @@ std::vector<std::string> check_settings(const std::vector<Setting>& settings, co
   for (const Setting& setting : settings) {
     const std::vector<Updates> modes = modes_of(setting, updates);
     if (modes.empty()) throw eg::ValueError(fmt::format("--updates: {} knows touched_only alone", setting.optimizer));
+    if (setting.task == Task::tagger && kind_of(setting.optimizer).tables_alone) {
+      throw eg::ValueError(fmt::format("--optimizer: {} takes tables alone, but the tagger has other parameters, too",
+                                       setting.optimizer));
+    }
     for (const Updates mode : modes) {
       eg::Tensor parameter = eg::zeros({1, 1});
       std::ostringstream summary;

@@ -67,6 +67,7 @@ struct OptimizerKind {
   std::optional<double> weight_decay = {};  ///< usual; absent: has none
   std::optional<double> beta2 = {};         ///< usual; absent: has none
   bool touched_only = false;                ///< knows no other mode
+  bool tables_alone = false;                ///< takes no other parameters
   std::unique_ptr<embergrad::optim::Optimizer> (*make)(const std::vector<embergrad::Tensor>& parameters,
                                                        const Setting& setting);
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <type_traits>
 
 #include "cpu/parallel.hpp"
@@ -49,62 +50,96 @@ struct Rounded {
   T values[StepNumbers::max_count];
 };
 
-// Fetches the first lines of a row early: rows of a large table lie anywhere.
-template <class T>
-void fetch(const T* row, std::int64_t dim) {
-  if (row == nullptr) return;
-  constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
-  for (std::int64_t j = 0; j < dim && j < 8 * line; j += line) __builtin_prefetch(row + j, 1);
+// A row of a parameter, and what is kept beside it.
+template <class Row, class T>
+struct RowParts {
+  Row* param;
+  T* slots[max_slots];
+};
+
+// Where the rows of a parameter and of its slots lie, or copies of them.
+template <class Row, class T>
+class RowTable {
+ public:
+  RowTable(const View& param, const View (&slots)[max_slots], std::int64_t dim) : dim_(dim), param_(at<Row>(param, 0)) {
+    for (int s = 0; s < max_slots; ++s) {
+      slots_[s] = at<T>(slots[s], 0);
+      widths_[s] = slots_[s] == nullptr ? 0 : slots[s].size == param.size ? dim : 1;
+    }
+  }
+  [[nodiscard]] RowParts<Row, T> row(std::int64_t r) const {
+    RowParts<Row, T> parts{param_ + r * dim_, {}};
+    for (int s = 0; s < max_slots; ++s) parts.slots[s] = slots_[s] == nullptr ? nullptr : slots_[s] + r * widths_[s];
+    return parts;
+  }
+  // Fetches the first lines of a row early: rows of a large table lie anywhere. Compilers take a function of prefetches
+  // alone for one without effect, and leave out its calls; so it is always inlined.
+  [[gnu::always_inline]] void fetch(std::int64_t r) const {
+    fetch(param_ + r * dim_, dim_);
+    for (int s = 0; s < max_slots; ++s) fetch(slots_[s] + r * widths_[s], widths_[s]);
+  }
+  // Where both have a slot.
+  void copy(const RowParts<Row, T>& from, const RowParts<Row, T>& to) const {
+    std::memcpy(to.param, from.param, static_cast<std::size_t>(dim_) * sizeof(Row));
+    for (int s = 0; s < max_slots; ++s) {
+      if (from.slots[s] == nullptr || to.slots[s] == nullptr) continue;
+      std::memcpy(to.slots[s], from.slots[s], static_cast<std::size_t>(widths_[s]) * sizeof(T));
+    }
+  }
+
+ private:
+  template <class X>
+  [[gnu::always_inline]] static void fetch(const X* row, std::int64_t width) {
+    constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(X));
+    for (std::int64_t j = 0; j < width && j < 8 * line; j += line) __builtin_prefetch(row + j, 1);
+  }
+
+  std::int64_t dim_;
+  Row* param_;
+  T* slots_[max_slots];
+  std::int64_t widths_[max_slots];
+};
+
+bool has_span(const IdleTime& idle, std::int64_t i) { return idle.spans != nullptr && idle.gaps[i] != 0; }
+
+// Calls the loop of the rule of row i's span.
+template <class Loop, int count, class T, class... Rest>
+void by_span(Loop* const (&loops)[count], const IdleTime& idle, std::int64_t i, const RowParts<T, T>& row,
+             Rest... rest) {
+  const T* span = static_cast<const T*>(idle.spans) + i * idle.span_size;
+  loops[static_cast<int>(idle.rule)](span, row.param, row.slots[0], row.slots[1], row.slots[2], rest...);
 }
 
-// What time did to one row since it was settled.
+// What time did to row i since it was settled.
 template <class T>
-void live_through(const IdleTime& idle, std::int64_t i, T* param, T* const (&slots)[max_slots], std::int64_t dim) {
+void live_through(const IdleTime& idle, std::int64_t i, const RowParts<T, T>& row, std::int64_t dim) {
   const std::int64_t gap = idle.gaps[i];
   if (gap == 0) return;
   if (idle.own_end != nullptr) {
     const OwnSteps* steps = idle.own_end - 1;
     const std::int64_t begin = steps->to - gap;
     while (steps->from > begin) --steps;
-    const detail::RuledRow<T> row{param, nullptr, slots, dim};
-    for (; steps != idle.own_end; ++steps) steps->rule->idle(row, std::max(begin, steps->from), steps->to);
+    const detail::RuledRow<T> own{row.param, nullptr, row.slots, dim};
+    for (; steps != idle.own_end; ++steps) steps->rule->idle(own, std::max(begin, steps->from), steps->to);
     return;
   }
-  if (idle.replay_end == nullptr) {
-    const T* span = static_cast<const T*>(idle.spans) + i * idle.span_size;
-    loops<T>().idle[static_cast<int>(idle.rule)](span, param, slots[0], slots[1], slots[2], dim);
-    return;
-  }
+  if (idle.replay_end == nullptr) return by_span(loops<T>().idle, idle, i, row, dim);
   for (const ReplayStep* step = idle.replay_end - gap; step != idle.replay_end; ++step) {
     T numbers[StepNumbers::max_count];
     std::memcpy(numbers, step->numbers.values, sizeof(numbers));
-    loops<T>().step[static_cast<int>(step->rule)](numbers, param, nullptr, slots[0], slots[1], slots[2], dim);
+    loops<T>().step[static_cast<int>(step->rule)](numbers, row.param, nullptr, row.slots[0], row.slots[1], row.slots[2],
+                                                  dim);
   }
 }
 
-// What a slot has for a row.
-std::int64_t width_of(const View& slot, const View& param, std::int64_t dim) {
-  return slot.size == param.size ? dim : 1;
-}
-
-// Calls body(i, row's parameter, row's slots) for the rows of a list.
+// Calls body(i, row) for the rows of a list.
 template <class Row, class T, class Body>
-void for_each_row(const View& param, const View (&slots)[max_slots], const RowList& rows, const Body& body) {
+void for_each_row(const RowTable<Row, T>& table, const RowList& rows, const Body& body) {
   constexpr std::int64_t ahead = 4;
-  const std::int64_t dim = rows.dim;
-  std::int64_t widths[max_slots];
-  for (int s = 0; s < max_slots; ++s) widths[s] = width_of(slots[s], param, dim);
-  cpu::parallel_chunks(rows.count, cpu::rows_in(chunk, dim), [&](std::int64_t begin, std::int64_t end) {
+  cpu::parallel_chunks(rows.count, cpu::rows_in(chunk, rows.dim), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
-      if (rows.rows != nullptr && i + ahead < end) {
-        const std::int64_t next = rows.rows[i + ahead];
-        fetch(at<Row>(param, next * dim), dim);
-        for (int s = 0; s < max_slots; ++s) fetch(at<T>(slots[s], next * widths[s]), widths[s]);
-      }
-      const std::int64_t row = rows.rows == nullptr ? i : rows.rows[i];
-      T* const state[max_slots] = {at<T>(slots[0], row * widths[0]), at<T>(slots[1], row * widths[1]),
-                                   at<T>(slots[2], row * widths[2])};
-      body(i, at<Row>(param, row * dim), state);
+      if (rows.rows != nullptr && i + ahead < end) table.fetch(rows.rows[i + ahead]);
+      body(i, table.row(rows.rows == nullptr ? i : rows.rows[i]));
     }
   });
 }
@@ -163,13 +198,20 @@ void run(OnCpu, const OptimizerStep& request) {
       return;
     }
     const std::int64_t dim = request.rows.dim;
-    for_each_row<Row, T>(request.param, request.slots, request.rows,
-                         [&](std::int64_t i, Row* row, T* const(&slots)[max_slots]) {
-                           in_computing_type<Row, T>(row, dim, [&](T* param) {
-                             if (request.idle.gaps != nullptr) live_through(request.idle, i, param, slots, dim);
-                             step(param, at<T>(request.grad, i * dim), slots, dim);
-                           });
-                         });
+    const RowTable<Row, T> table(request.param, request.slots, dim);
+    const RowTable<T, T> copies(request.copies.param, request.copies.slots, dim);
+    for_each_row(table, request.rows, [&](std::int64_t i, const RowParts<Row, T>& row) {
+      in_computing_type<Row, T>(row.param, dim, [&](T* param) {
+        if (request.settled != nullptr && request.settled[i] >= 0) {
+          const RowParts<T, T> to{param, {row.slots[0], row.slots[1], row.slots[2]}};
+          if (has_span(request.idle, i)) by_span(loops<T>().age, request.idle, i, to, dim);
+          copies.copy(copies.row(request.settled[i]), to);
+        } else if (request.idle.gaps != nullptr) {
+          live_through(request.idle, i, RowParts<T, T>{param, {row.slots[0], row.slots[1], row.slots[2]}}, dim);
+        }
+        step(param, at<T>(request.grad, i * dim), row.slots, dim);
+      });
+    });
   });
 }
 
@@ -177,30 +219,25 @@ void run(OnCpu, const SettleRows& request) {
   const std::int64_t dim = request.rows.dim;
   cpu::visit_floating(request.param.dtype, [&](auto type) {
     using T = decltype(type);
-    if (request.out.data == nullptr) {
-      for_each_row<T, T>(request.param, request.slots, request.rows,
-                         [&](std::int64_t i, T* param, T* const(&slots)[max_slots]) {
-                           live_through(request.idle, i, param, slots, dim);
-                         });
+    const RowTable<T, T> table(request.param, request.slots, dim);
+    if (request.out.param.data == nullptr) {
+      for_each_row(table, request.rows,
+                   [&](std::int64_t i, const RowParts<T, T>& row) { live_through(request.idle, i, row, dim); });
       return;
     }
-    for_each_row<T, T>(request.param, request.slots, request.rows,
-                       [&](std::int64_t i, const T* param, T* const(&slots)[max_slots]) {
-                         const auto bytes = static_cast<std::size_t>(dim) * sizeof(T);
-                         T* out = at<T>(request.out, i * dim);
-                         std::memcpy(out, param, bytes);
-                         if (request.idle.gaps[i] == 0) return;
-                         const detail::Scratch<T> copies(max_slots * dim);
-                         T* scratch[max_slots] = {};
-                         for (int s = 0; s < max_slots; ++s) {
-                           if (slots[s] == nullptr) continue;
-                           scratch[s] = copies.get() + s * dim;
-                           const std::int64_t width = width_of(request.slots[s], request.param, dim);
-                           std::memcpy(scratch[s], slots[s], static_cast<std::size_t>(width) * sizeof(T));
-                         }
-                         T* const state[max_slots] = {scratch[0], scratch[1], scratch[2]};
-                         live_through(request.idle, i, out, state, dim);
-                       });
+    const RowTable<T, T> out(request.out.param, request.out.slots, dim);
+    for_each_row(table, request.rows, [&](std::int64_t i, const RowParts<T, T>& row) {
+      RowParts<T, T> to = out.row(i);
+      if (has_span(request.idle, i)) return by_span(loops<T>().drift, request.idle, i, row, to.param, dim);
+      // Where time has no span, it goes through slots even if nobody asks for them.
+      std::optional<detail::Scratch<T>> unasked;
+      if (request.idle.gaps[i] != 0 && request.out.slots[0].data == nullptr) {
+        unasked.emplace(max_slots * dim);
+        for (int s = 0; s < max_slots; ++s) to.slots[s] = row.slots[s] == nullptr ? nullptr : unasked->get() + s * dim;
+      }
+      table.copy(row, to);
+      live_through(request.idle, i, to, dim);
+    });
   });
 }
 

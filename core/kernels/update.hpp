@@ -78,6 +78,13 @@ struct IdleTime {
   const OwnSteps* own_end = nullptr;       // likewise, of a list without holes that reaches back as far as gaps do
 };
 
+// Rows as they are after their idle time, one after another. Slots have copies where time is no span: ageing them by
+// one is as fast as copying them.
+struct RowCopies {
+  View param;
+  View slots[max_slots];
+};
+
 // A step of a rule on every element; with `idle`, what time did comes first. A rule from outside is one of whole rows,
 // whose slots have as many numbers as a row.
 struct OptimizerStep {
@@ -88,15 +95,19 @@ struct OptimizerStep {
   RowList rows = {};
   IdleTime idle = {};
   OwnSteps own = {};  // one step of a rule from outside instead
+  // Where idle time has been lived through before: each row's place among copies of what came out; -1: there is none.
+  const std::int64_t* settled = nullptr;
+  RowCopies copies = {};
 };
 
-// What time did to rows, in place; with `out`, the parameter's rows as they would be go there, and nothing is changed.
+// What time did to rows, in place; with `out`, what they would be goes there, and nothing is changed. Slots may be left
+// out there.
 struct SettleRows {
   View param;
   View slots[max_slots];
   RowList rows;
   IdleTime idle;
-  View out = {};
+  RowCopies out = {};
 };
 
 // result[0] = Σ |x|^p, or max |x| for p = ∞. Summed in float64, in fixed chunks of 16384 whose sums are added in order.

@@ -17,6 +17,9 @@ struct UpdateLoopsOf {
                                         std::int64_t n);
   // What time did to a row; span as the rule's struct has it, and its tail.
   void (*idle[rules::IdleRules::count])(const T* span, T* param, T* s0, T* s1, T* s2, std::int64_t n);
+  // Its two parts: the parameter alone, to `out`, and the slots alone, beside the parameter as it was before.
+  void (*drift[rules::IdleRules::count])(const T* span, T* param, T* s0, T* s1, T* s2, T* out, std::int64_t n);
+  void (*age[rules::IdleRules::count])(const T* span, T* param, T* s0, T* s1, T* s2, std::int64_t n);
   // Σ x², in 16 lanes of float64.
   double (*sum_squares)(const T* x, std::int64_t n);
   // x *= factor

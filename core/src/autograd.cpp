@@ -334,9 +334,21 @@ void Tensor::set_grad(Gradient gradient) {
   state_->slot->gradient = std::move(gradient);
 }
 
-void Tensor::zero_grad() {
+void Tensor::zero_grad(bool set_to_none) {
   detail::GradientSlot* slot = defined() ? state_->slot : nullptr;
   if (slot == nullptr || !slot->gradient.defined()) return;
+  if (!set_to_none) {
+    const auto zeros_like = [](const Gradient& gradient) -> Gradient {
+      if (!gradient.is_sparse()) return zeros(gradient.dense().shape(), gradient.dense().options());
+      const RowSparse& rows = gradient.rows();
+      const Tensor no_rows = empty({0}, {DType::int64, rows.device()});
+      const Tensor no_values = empty({0, rows.dim()}, {rows.dtype(), rows.device()});
+      return RowSparse::from_rows(no_rows, no_values, rows.rows());
+    };
+    slot->gradient = zeros_like(slot->gradient);
+    slot->touched_known = false;
+    return;
+  }
   if (slot->touched_known && !slot->gradient.is_sparse()) {
     Tensor dense = slot->gradient.dense();
     slot->gradient = Gradient();

@@ -203,8 +203,8 @@ Module& Module::train(bool mode) {
   return *this;
 }
 
-void Module::zero_grad() {
-  each_tensor(*this, [](const std::string&, Tensor& tensor) { tensor.zero_grad(); });
+void Module::zero_grad(bool set_to_none) {
+  each_tensor(*this, [&](const std::string&, Tensor& tensor) { tensor.zero_grad(set_to_none); });
 }
 
 Module& Module::set_requires_grad(bool requires_grad) {

@@ -11,35 +11,12 @@ namespace {
 
 constexpr const char* slots[] = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
 
-// Adam and AdamW have the same options.
-struct AnyAdamOptions {
-  template <class Options, class Body>
-  static void each(Options& options, const Body& body) {
-    body("lr", options.lr);
-    body("betas", options.betas);
-    body("eps", options.eps);
-    body("weight_decay", options.weight_decay);
-    body("amsgrad", options.amsgrad);
-    body("maximize", options.maximize);
-    body("updates", options.updates);
-  }
-  template <class Options>
-  static std::vector<std::string> problems(const Options& options) {
-    std::vector<std::string> found;
-    check_not_negative(found, "lr", options.lr);
-    check_betas(found, options.betas);
-    check_not_negative(found, "eps", options.eps);
-    check_not_negative(found, "weight_decay", options.weight_decay);
-    return found;
-  }
-};
-
 }  // namespace
 
 template <>
-struct detail::OptionsOf<AdamOptions> : AnyAdamOptions {};
+struct detail::OptionsOf<AdamOptions> : AdamKinOptions {};
 template <>
-struct detail::OptionsOf<AdamWOptions> : AnyAdamOptions {};
+struct detail::OptionsOf<AdamWOptions> : AdamKinOptions {};
 
 template class OptimizerOf<AdamOptions>;
 template class OptimizerOf<AdamWOptions>;

@@ -227,6 +227,7 @@ class OwnHistory final : public History {
   // Rows that were never touched need every change of options since the origin. Once these are many, such rows are
   // visited too, and then nobody needs the first ones.
   [[nodiscard]] bool spares_untouched() const override { return !replays_ && crowded_since_ < 0; }
+  [[nodiscard]] bool replays() const override { return replays_; }
   void forget_before(std::int64_t s) override {
     if (!replays_ && (crowded_since_ < 0 || s < crowded_since_)) return;
     const auto kept = std::ranges::find_if(steps_, [&](const OwnSteps& steps) { return steps.to > s + steps_before_; });
@@ -287,6 +288,7 @@ class ReplayHistory final : public History {
     return static_cast<std::int64_t>(steps_.capacity() * sizeof(ReplayStep));
   }
   [[nodiscard]] bool spares_untouched() const override { return false; }
+  [[nodiscard]] bool replays() const override { return true; }
   [[nodiscard]] IdleTime idle() const override { return {.replay_end = steps_.data() + steps_.size()}; }
   void fill_spans(const std::int64_t* /*gaps*/, std::int64_t /*count*/, void* /*spans*/,
                   DType /*dtype*/) const override {}

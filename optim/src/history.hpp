@@ -28,6 +28,8 @@ class History {
   [[nodiscard]] virtual std::int64_t bytes() const = 0;
   // True if a row that was never touched since the origin needs no visits.
   [[nodiscard]] virtual bool spares_untouched() const { return true; }
+  // True if rows live through their steps one by one.
+  [[nodiscard]] virtual bool replays() const { return false; }
 
   // How kernels see it: `gaps` and `spans` are for the caller to fill in.
   [[nodiscard]] virtual IdleTime idle() const = 0;

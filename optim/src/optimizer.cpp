@@ -129,8 +129,8 @@ std::optional<double> Optimizer::initial_lr(std::size_t group) const {
 
 // --- steps
 
-void Optimizer::zero_grad() {
-  for (Entry& entry : entries_) entry.parameter.zero_grad();
+void Optimizer::zero_grad(bool set_to_none) {
+  for (Entry& entry : entries_) entry.parameter.zero_grad(set_to_none);
 }
 
 bool Optimizer::step() {
@@ -174,11 +174,32 @@ void Optimizer::take_over(const Tensor& parameter) {
   if (embergrad::detail::deferral_of(storage) == nullptr) return;
   embergrad::detail::settle_rows(parameter);
   embergrad::detail::defer_rows(storage, nullptr);
-  if (std::exchange(has_warned_, true)) return;
+  if (std::exchange(has_warned_of_owner_, true)) return;
   embergrad::detail::warn(fmt::format("{}: a table of shape {} was stepped by another optimizer; its rows were brought "
                                       "up to date",
                                       name(), parameter.shape().to_string())
                               .c_str());
+}
+
+// Whether idle rows of a parameter would live through their steps one by one.
+bool Optimizer::replays(const Entry& entry) const {
+  if (entry.parameter.dim() != 2 || updates(entry.group) != Updates::exact) return false;
+  const detail::StepPlan next = plan(entry, entry.steps + 1, false);
+  if (std::holds_alternative<detail::NoTime>(next.time) || std::holds_alternative<detail::WholeTable>(next.time)) {
+    return false;
+  }
+  return detail::make_history(next, entry.parameter.dtype(), entry.steps)->replays();
+}
+
+void Optimizer::warn_of_replay(const Entry& entry) {
+  if (!entry.deferral->clock->replays() || std::exchange(has_warned_of_replay_, true)) return;
+  const char* const advice =
+      layout_.name == std::string_view("Adam") ? "; AdamW's decay costs only the rows of a batch" : "";
+  embergrad::detail::warn(
+      fmt::format("{}: under these options idle rows live through their steps one by one: updates = "
+                  "exact costs as much as dense training of the table of shape {}{}",
+                  name(), entry.parameter.shape().to_string(), advice)
+          .c_str());
 }
 
 // All that can fail: checks, and memory for new state.
@@ -291,6 +312,7 @@ void Optimizer::apply(Entry& entry) {
                                                    : gradient.dense();
   if (way == Way::deferred_rows) {
     entry.deferral->clock->begin(planned, entry.slots, entry.steps);
+    warn_of_replay(entry);
   }
   if (layout_.counts_steps) ++entry.steps;
   entry.number = planned.number;
@@ -669,6 +691,8 @@ void Optimizer::print(std::ostream& out) const {
     for (const Option& option : group_options(g)) {
       out << ", " << options_text(option.name, option.values, option.words);
     }
+    const auto is_replayed = [&](const Entry& entry) { return entry.group == g && replays(entry); };
+    if (std::ranges::any_of(entries_, is_replayed)) out << " (idle rows replayed)";
   }
 }
 

@@ -13,26 +13,7 @@ constexpr const char* slots[] = {"exp_avg", "exp_avg_sq"};
 }  // namespace
 
 template <>
-struct detail::OptionsOf<RAdamOptions> {
-  template <class Options, class Body>
-  static void each(Options& options, const Body& body) {
-    body("lr", options.lr);
-    body("betas", options.betas);
-    body("eps", options.eps);
-    body("weight_decay", options.weight_decay);
-    body("decoupled_weight_decay", options.decoupled_weight_decay);
-    body("maximize", options.maximize);
-    body("updates", options.updates);
-  }
-  static std::vector<std::string> problems(const RAdamOptions& options) {
-    std::vector<std::string> found;
-    check_not_negative(found, "lr", options.lr);
-    check_betas(found, options.betas);
-    check_not_negative(found, "eps", options.eps);
-    check_not_negative(found, "weight_decay", options.weight_decay);
-    return found;
-  }
-};
+struct detail::OptionsOf<RAdamOptions> : AdamKinOptions {};
 
 template class OptimizerOf<RAdamOptions>;
 

@@ -12,6 +12,7 @@
 #include "cpu/parallel.hpp"
 #include "src/memory_pool.hpp"
 #include "src/tensor_state.hpp"
+#include "views.hpp"
 
 namespace embergrad::optim::detail {
 
@@ -23,23 +24,40 @@ constexpr std::int64_t block = 128;  // rows taken at once: they and what is kno
 // replayed, every row within so many steps, which bounds how long a read may take.
 constexpr std::int64_t sweep_share = 10;
 constexpr std::int64_t replay_sweep_steps = 256;
+
+// Scratch that is kept from step to step.
+char* room_in(std::vector<char>& values, std::size_t bytes) {
+  if (values.size() < bytes) values.resize(bytes);
+  return values.data();
+}
 }  // namespace
 
 class RowClock::Idle {
  public:
-  Idle(const RowClock& clock, const std::int64_t* rows, std::int64_t count)
+  // Rows that `settled` has a place for are remembered, with their spans.
+  Idle(const RowClock& clock, const std::int64_t* rows, std::int64_t count, const std::int64_t* settled = nullptr)
       : time_(clock.history_->idle()),
+        span_bytes_(static_cast<std::size_t>(time_.span_size) * item_size(clock.table_.dtype)),
         gaps_(count),
-        spans_(time_.span_size * count * static_cast<std::int64_t>(item_size(clock.table_.dtype))) {
-    for (std::int64_t i = 0; i < count; ++i) gaps_[i] = clock.gap(rows[i]);
-    clock.history_->fill_spans(gaps_.get(), count, spans_.get(), clock.table_.dtype);
+        spans_(static_cast<std::int64_t>(span_bytes_) * count) {
+    const auto is_settled = [&](std::int64_t i) { return settled != nullptr && settled[i] >= 0; };
+    for (std::int64_t i = 0; i < count; ++i) gaps_[i] = is_settled(i) ? 0 : clock.gap(rows[i]);
     time_.gaps = gaps_.get();
+    if (span_bytes_ == 0) return;
     time_.spans = spans_.get();
+    clock.history_->fill_spans(gaps_.get(), count, spans_.get(), clock.table_.dtype);
+    for (std::int64_t i = 0; settled != nullptr && i < count; ++i) {
+      if (!is_settled(i)) continue;
+      gaps_[i] = clock.gap(rows[i]);
+      const char* span = clock.recent_.spans.data() + static_cast<std::size_t>(settled[i]) * span_bytes_;
+      std::memcpy(spans_.get() + static_cast<std::size_t>(i) * span_bytes_, span, span_bytes_);
+    }
   }
   [[nodiscard]] const IdleTime& time() const { return time_; }
 
  private:
   IdleTime time_;
+  std::size_t span_bytes_;
   Scratch<std::int64_t> gaps_;
   Scratch<char> spans_;
 };
@@ -73,78 +91,55 @@ SettleRows RowClock::request(const std::int64_t* rows, std::int64_t count, const
   return request;
 }
 
-std::array<RowClock::Part, 1 + max_slots> RowClock::parts() const {
-  std::array<Part, 1 + max_slots> all;
-  all[0] = {table_.as<char>(), static_cast<std::size_t>(dim_) * item_size(table_.dtype)};
+RowCopies RowClock::recent_copies() const {
+  const auto count = static_cast<std::int64_t>(recent_.rows.size());
+  const auto copies_of = [&](View all, std::vector<char>& values) {
+    all.size = all.size / rows_ * count;
+    all.data = room_in(values, static_cast<std::size_t>(all.size) * item_size(all.dtype));
+    return all;
+  };
+  RowCopies copies{.param = copies_of(table_, recent_.param), .slots = {}};
+  if (history_->idle().span_size > 0) return copies;
   for (std::size_t s = 0; s < slots_.size(); ++s) {
     if (!slots_[s].defined()) continue;
-    const View slot = embergrad::detail::unsettled_view(slots_[s]);
-    all[s + 1] = {slot.as<char>(), static_cast<std::size_t>(slot.size / rows_) * item_size(slot.dtype)};
+    copies.slots[s] = copies_of(embergrad::detail::unsettled_view(slots_[s]), recent_.slots[s]);
   }
-  return all;
+  return copies;
 }
 
 void RowClock::read_and_remember(const std::int64_t* rows, std::int64_t count, View out) const {
-  constexpr std::int64_t ahead = 6;
   recent_.step = -1;
-  const auto from = parts();
-  for (std::size_t p = 0; p < from.size(); ++p) {
-    const std::size_t bytes = from[p].row_bytes * static_cast<std::size_t>(count);
-    if (recent_.values[p].size() < bytes) recent_.values[p].resize(bytes);
-  }
-  const Scratch<std::int64_t> places(block);
-  std::iota(places.get(), places.get() + block, std::int64_t{0});
-  cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      for (std::size_t p = 0; p < from.size(); ++p) {
-        const std::size_t bytes = from[p].row_bytes;
-        if (bytes == 0) continue;
-        if (i + ahead < end) {
-          const char* next = from[p].data + static_cast<std::size_t>(rows[i + ahead]) * bytes;
-          for (std::size_t line = 0; line < std::min<std::size_t>(bytes, 512); line += 64) {
-            __builtin_prefetch(next + line);
-          }
-        }
-        std::memcpy(recent_.values[p].data() + static_cast<std::size_t>(i) * bytes,
-                    from[p].data + static_cast<std::size_t>(rows[i]) * bytes, bytes);
-      }
-    }
-    const Idle idle(*this, rows + begin, end - begin);
-    SettleRows settle = request(places.get(), end - begin, idle);
-    const auto copy_of = [&](std::size_t p) {
-      return recent_.values[p].data() + static_cast<std::size_t>(begin) * from[p].row_bytes;
-    };
-    settle.param.data = copy_of(0);
-    for (std::size_t s = 0; s < slots_.size(); ++s) {
-      if (slots_[s].defined()) settle.slots[s].data = copy_of(s + 1);
-    }
-    launch(device_, settle);
-    const std::size_t bytes = from[0].row_bytes;
-    std::memcpy(out.as<char>() + static_cast<std::size_t>(begin) * bytes, copy_of(0),
-                static_cast<std::size_t>(end - begin) * bytes);
-  });
   recent_.rows.assign(rows, rows + count);
+  const RowCopies copies = recent_copies();
+  const std::size_t span_bytes = static_cast<std::size_t>(history_->idle().span_size) * item_size(table_.dtype);
+  char* const spans = room_in(recent_.spans, static_cast<std::size_t>(count) * span_bytes);
+  cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
+    const Idle idle(*this, rows + begin, end - begin);
+    SettleRows settle = request(rows + begin, end - begin, idle);
+    const auto rows_of = [&](const View& all) {
+      const std::int64_t width = all.size / count;
+      return part(all, begin * width, (end - begin) * width);
+    };
+    settle.out.param = rows_of(copies.param);
+    std::ranges::transform(copies.slots, settle.out.slots, rows_of);
+    launch(device_, settle);
+    const View to = part(out, begin * dim_, (end - begin) * dim_);
+    std::memcpy(to.data, settle.out.param.data, static_cast<std::size_t>(to.size) * item_size(to.dtype));
+    if (span_bytes > 0) {
+      std::memcpy(spans + static_cast<std::size_t>(begin) * span_bytes, idle.time().spans,
+                  static_cast<std::size_t>(end - begin) * span_bytes);
+    }
+  });
   recent_.step = history_->now();
 }
 
-// Settles those of these rows that are remembered; both lists are ascending.
-void RowClock::recall(const std::int64_t* rows, std::int64_t count) {
-  const std::int64_t now = history_->now();
-  if (recent_.step != now) return;
-  const auto to = parts();
-  auto known = std::ranges::lower_bound(recent_.rows, rows[0]);
+// The places of these rows among those that are remembered, or -1; both lists are ascending.
+void RowClock::find_recent(const std::int64_t* rows, std::int64_t count, std::int64_t* places) const {
+  auto known = recent_.rows.end();
+  if (recent_.step == history_->now()) known = std::ranges::lower_bound(recent_.rows, rows[0]);
   for (std::int64_t i = 0; i < count; ++i) {
     while (known != recent_.rows.end() && *known < rows[i]) ++known;
-    if (known == recent_.rows.end()) break;
-    if (*known != rows[i]) continue;
-    const auto place = static_cast<std::size_t>(known - recent_.rows.begin());
-    for (std::size_t p = 0; p < to.size(); ++p) {
-      const std::size_t bytes = to[p].row_bytes;
-      if (bytes == 0) continue;
-      std::memcpy(to[p].data + static_cast<std::size_t>(rows[i]) * bytes, recent_.values[p].data() + place * bytes,
-                  bytes);
-    }
-    last_[static_cast<std::size_t>(rows[i])] = static_cast<std::uint32_t>(now);
+    places[i] = known != recent_.rows.end() && *known == rows[i] ? known - recent_.rows.begin() : -1;
   }
 }
 
@@ -167,7 +162,7 @@ void RowClock::read(const std::int64_t* rows, std::int64_t count, View out) cons
     }
     const Idle idle(*this, rows + begin, end - begin);
     SettleRows settle = request(rows + begin, end - begin, idle);
-    settle.out = {.data = to, .dtype = out.dtype, .size = (end - begin) * dim_};
+    settle.out.param = part(out, begin * dim_, (end - begin) * dim_);
     launch(device_, settle);
   });
 }
@@ -217,24 +212,28 @@ void RowClock::skip(std::int64_t row) {
 void RowClock::begin(const StepPlan& plan, const std::array<Tensor, max_slots>& slots, std::int64_t steps_before) {
   constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
   if (history_ != nullptr && (history_->now() == most || !history_->takes(plan))) settle_all();
+  // What is remembered has the slots that there were.
+  const auto same = [](const Tensor& a, const Tensor& b) { return a.state() == b.state(); };
+  if (!std::ranges::equal(slots_, slots, same)) recent_.step = -1;
   slots_ = slots;
   if (history_ == nullptr) history_ = make_history(plan, table_.dtype, steps_before);
 }
 
 void RowClock::step(const StepPlan& plan, const std::int64_t* rows, std::int64_t count, const View& grad) {
-  const std::size_t row_bytes = static_cast<std::size_t>(dim_) * item_size(grad.dtype);
+  const RowCopies copies = recent_copies();
   cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
-    recall(rows + begin, end - begin);
-    const Idle idle(*this, rows + begin, end - begin);
+    const Scratch<std::int64_t> settled(end - begin);
+    find_recent(rows + begin, end - begin, settled.get());
+    const Idle idle(*this, rows + begin, end - begin, settled.get());
     const SettleRows settle = request(rows + begin, end - begin, idle);
     OptimizerStep step = plan.request();
     step.param = settle.param;
-    step.grad = {.data = grad.as<char>() + static_cast<std::size_t>(begin) * row_bytes,
-                 .dtype = grad.dtype,
-                 .size = (end - begin) * dim_};
+    step.grad = part(grad, begin * dim_, (end - begin) * dim_);
     std::ranges::copy(settle.slots, step.slots);
     step.rows = settle.rows;
     step.idle = settle.idle;
+    step.settled = settled.get();
+    step.copies = copies;
     launch(device_, step);
   });
   const auto next = static_cast<std::uint32_t>(history_->now() + 1);
@@ -276,8 +275,9 @@ std::vector<std::int64_t> RowClock::last_steps(std::int64_t steps) const {
 }
 
 std::int64_t RowClock::bytes() const {
-  std::size_t recent = recent_.rows.capacity() * sizeof(std::int64_t);
-  for (const std::vector<char>& values : recent_.values) recent += values.capacity();
+  std::size_t recent =
+      recent_.rows.capacity() * sizeof(std::int64_t) + recent_.param.capacity() + recent_.spans.capacity();
+  for (const std::vector<char>& values : recent_.slots) recent += values.capacity();
   return static_cast<std::int64_t>(last_.capacity() * sizeof(std::uint32_t) + recent) +
          (history_ == nullptr ? 0 : history_->bytes());
 }

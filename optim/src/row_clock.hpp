@@ -41,15 +41,19 @@ class RowClock final : public embergrad::detail::DeferredRows {
   // The step since the last settling of all, of the parameter's count `steps`, to which each row is up to date.
   [[nodiscard]] std::vector<std::int64_t> last_steps(std::int64_t steps) const;
   [[nodiscard]] std::int64_t bytes() const;
+  // Whether idle rows live through their steps one by one, which costs what dense training does.
+  [[nodiscard]] bool replays() const { return history_ != nullptr && history_->replays(); }
 
  private:
   // Gaps and spans of some rows.
   class Idle;
   // What the last lookup on the tape made of its rows: the step that follows need not make it again.
   struct Recent {
-    std::vector<std::int64_t> rows;                       // ascending
-    std::array<std::vector<char>, 1 + max_slots> values;  // of the table and of each slot, row by row
-    std::int64_t step = -1;                               // of the history; -1: nothing is remembered
+    std::vector<std::int64_t> rows;  // ascending
+    std::vector<char> param;         // their values, row by row
+    std::vector<char> spans;         // the time that they lived through, or where it is no span
+    std::array<std::vector<char>, max_slots> slots;
+    std::int64_t step = -1;  // of the history; -1: nothing is remembered
   };
 
   [[nodiscard]] std::int64_t gap(std::int64_t row) const;
@@ -57,13 +61,9 @@ class RowClock final : public embergrad::detail::DeferredRows {
   [[nodiscard]] SettleRows request(const std::int64_t* rows, std::int64_t count, const Idle& idle) const;
   void bring_up(const std::int64_t* rows, std::int64_t count);
   void read_and_remember(const std::int64_t* rows, std::int64_t count, View out) const;
-  void recall(const std::int64_t* rows, std::int64_t count);
-  // The table and the slots that there are, and the bytes of a row of each; no bytes where there is none.
-  struct Part {
-    char* data = nullptr;
-    std::size_t row_bytes = 0;
-  };
-  [[nodiscard]] std::array<Part, 1 + max_slots> parts() const;
+  void find_recent(const std::int64_t* rows, std::int64_t count, std::int64_t* places) const;
+  // Where what is remembered of recent_.rows lies. Makes room.
+  [[nodiscard]] RowCopies recent_copies() const;
   void settle_everything();
   void sweep(std::int64_t touched);
 

@@ -9,11 +9,13 @@
 namespace embergrad::optim {
 
 // Elements [begin, begin + count).
-inline View part(const Tensor& tensor, std::int64_t begin, std::int64_t count) {
-  View view = embergrad::detail::unsettled_view(tensor);
-  view.data = static_cast<char*>(view.data) + static_cast<std::size_t>(begin) * item_size(view.dtype);
+inline View part(View view, std::int64_t begin, std::int64_t count) {
+  view.data = view.as<char>() + static_cast<std::size_t>(begin) * item_size(view.dtype);
   view.size = count;
   return view;
+}
+inline View part(const Tensor& tensor, std::int64_t begin, std::int64_t count) {
+  return part(embergrad::detail::unsettled_view(tensor), begin, count);
 }
 
 }  // namespace embergrad::optim

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -248,6 +249,28 @@ BOOST_AUTO_TEST_CASE(a_grid_of_settings) {
   BOOST_TEST(final("0") != final("0.9"));
 }
 
+BOOST_AUTO_TEST_CASE(every_optimizer) {
+  const Place place;
+  const std::string given = place.run("--optimizer x").err;
+  const std::string::size_type begin = given.find("{sgd,");
+  BOOST_REQUIRE(begin != std::string::npos);
+  std::istringstream names(given.substr(begin + 1, given.find('}', begin) - begin - 1));
+  std::string flags;
+  std::size_t modes = 0;
+  for (std::string name; std::getline(names, name, ',');) {
+    flags += " --optimizer " + name;
+    modes += name == "sparse_adam" ? 1 : 3;
+  }
+  const Result result = place.good(flags + " --seeds 1 --dim 4 --rows 50 --batch 8 --steps 20 --no-sweep --out out");
+  BOOST_TEST(result.err == "");
+  const CsvTable table = place.results();
+  BOOST_TEST(values_of(table, {{"quantity", "loss"}, {"step", "20"}}).size() == modes);
+  for (const double distance :
+       values_of(table, {{"quantity", "distance_mean"}, {"step", "20"}, {"updates", "exact"}})) {
+    BOOST_TEST(distance < 1e-5);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_the_steps_look_up) {
   // The Zipf trace, to the last lookup: step k takes u(seed, i) for i = (k-1)·batch …
   const Place place;
@@ -432,6 +455,15 @@ BOOST_AUTO_TEST_CASE(bad_arguments_are_refused_by_name) {
       BOOST_TEST(result.out == "");
       BOOST_TEST(place.is_empty());
     }
+  }
+  for (const auto& [arguments, part] : std::vector<std::pair<std::string, std::string>>{
+           {"--optimizer sparse_adam --updates exact", "--updates: sparse_adam knows touched_only alone"},
+           {"--optimizer rowwise_adagrad --task tagger",
+            "--optimizer: rowwise_adagrad takes tables alone, but the tagger has other parameters, too"}}) {
+    const Result result = place.run(arguments);
+    BOOST_TEST(result.status == 1);
+    BOOST_TEST(is_one_line(result.err));
+    BOOST_TEST(says(result.err, part), result.err);
   }
   BOOST_TEST(place.run("--trace nowhere").status == 1);
   BOOST_TEST(place.run("report nowhere").status == 1);

@@ -605,7 +605,17 @@ BOOST_AUTO_TEST_CASE(setting_a_gradient) {
   BOOST_TEST(equal_to("sparse", grad_of(x), eg::tensor({{0, 0, 0}, {1, 1, 1}}, f64)));
   eg::sum(x).backward();
   BOOST_TEST(equal_to("sparse + dense", grad_of(x), eg::tensor({{1, 1, 1}, {2, 2, 2}}, f64)));
+  x.zero_grad(false);
+  BOOST_TEST(equal_to("zeros", grad_of(x), eg::zeros({2, 3}, f64)));
+  x.set_grad(eg::RowSparse::from_rows(eg::tensor({1}), eg::ones({1, 3}, f64), 2));
+  x.zero_grad(false);
+  BOOST_REQUIRE(x.grad().is_sparse());
+  BOOST_TEST(x.grad().rows().count() == 0);
+  BOOST_TEST(equal_to("no rows", grad_of(x), eg::zeros({2, 3}, f64)));
   x.zero_grad();
+  BOOST_TEST(!x.grad().defined());
+  x.zero_grad(false);
+  BOOST_TEST(!x.grad().defined());
 
   BOOST_TEST(refuses<eg::ShapeError>([&] { x.set_grad(eg::zeros({3, 2}, f64)); }, {"[3, 2]", "[2, 3]"}));
   BOOST_TEST(refuses<eg::DTypeError>([&] { x.set_grad(eg::zeros({2, 3})); }, {"float32", "float64"}));

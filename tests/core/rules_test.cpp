@@ -402,7 +402,10 @@ BOOST_AUTO_TEST_CASE(idle_steps) {
   BOOST_TEST(std::abs(w - (0.7 - 0.1 * (0.007 + 0.9 * b))) < 1e-16);
   const r::LinearSpan<double> linear{
       .near = 1, .rest = -0.1 * (0.01 + 0.9 * 0.005), .w_from_b = -0.1 * 0.81, .b_from_w = 0.005, .b_from_b = 0.9};
-  r::LinearIdle::idle<1>(linear, &none, &w_idle, &b_idle, &none, &none);
+  double w_then = 0;
+  r::LinearIdle::drift<1>(linear, &none, &w_idle, &b_idle, &none, &none, &w_then);
+  r::LinearIdle::age<1>(linear, &w_idle, &b_idle, &none, &none);
+  w_idle = w_then;
   BOOST_TEST(std::abs(w - w_idle) < 1e-15);
   BOOST_TEST(std::abs(b - b_idle) < 1e-15);
 

@@ -31,102 +31,27 @@ namespace embergrad::opcheck {
 
 namespace {
 
-// --- options by name: each(options, f) calls f(name, field) ----------------------------------------------------------
+// --- options by name ------------------------------------------------------------------------------------------------
 
-template <class F, class SgdLike>
-void each_of_sgd(SgdLike& options, const F& option) {
-  option("lr", options.lr);
-  option("momentum", options.momentum);
-  option("dampening", options.dampening);
-  option("weight_decay", options.weight_decay);
-  option("nesterov", options.nesterov);
-  option("maximize", options.maximize);
-}
-
-template <class F>
-void each(optim::SGDOptions& options, const F& option) {
-  each_of_sgd(options, option);
-}
-
-template <class F>
-void each(optim::SGDWOptions& options, const F& option) {
-  each_of_sgd(options, option);
-}
-
-template <class F, class AdamLike>
-void each_of_adam(AdamLike& options, const F& option) {
-  option("lr", options.lr);
-  option("betas", options.betas);
-  option("eps", options.eps);
-  option("weight_decay", options.weight_decay);
-  option("maximize", options.maximize);
-}
-
-template <class F>
-void each(optim::AdamOptions& options, const F& option) {
-  each_of_adam(options, option);
-  option("amsgrad", options.amsgrad);
-}
-
-template <class F>
-void each(optim::AdamWOptions& options, const F& option) {
-  each_of_adam(options, option);
-  option("amsgrad", options.amsgrad);
-}
-
-template <class F>
-void each(optim::AdagradOptions& options, const F& option) {
-  option("lr", options.lr);
-  option("lr_decay", options.lr_decay);
-  option("weight_decay", options.weight_decay);
-  option("initial_accumulator_value", options.initial_accumulator_value);
-  option("eps", options.eps);
-  option("maximize", options.maximize);
-}
-
-template <class F>
-void each(optim::RMSpropOptions& options, const F& option) {
-  option("lr", options.lr);
-  option("alpha", options.alpha);
-  option("eps", options.eps);
-  option("weight_decay", options.weight_decay);
-  option("momentum", options.momentum);
-  option("centered", options.centered);
-  option("maximize", options.maximize);
-}
-
-template <class F>
-void each(optim::AdamaxOptions& options, const F& option) {
-  each_of_adam(options, option);
-}
-
-template <class F>
-void each(optim::NAdamOptions& options, const F& option) {
-  each_of_adam(options, option);
-  option("momentum_decay", options.momentum_decay);
-  option("decoupled_weight_decay", options.decoupled_weight_decay);
-}
-
-template <class F>
-void each(optim::RAdamOptions& options, const F& option) {
-  each_of_adam(options, option);
-  option("decoupled_weight_decay", options.decoupled_weight_decay);
-}
-
-template <class F>
-void each(optim::SparseAdamOptions& options, const F& option) {
-  option("lr", options.lr);
-  option("betas", options.betas);
-  option("eps", options.eps);
-  option("maximize", options.maximize);
-}
-
-template <class F>
-void each(optim::LionOptions& options, const F& option) {
-  option("lr", options.lr);
-  option("betas", options.betas);
-  option("weight_decay", options.weight_decay);
-  option("maximize", options.maximize);
+// Calls option(name, field) for the fields that these options have.
+template <class Options, class F>
+void each(Options& o, const F& option) {
+  option("lr", o.lr);
+  if constexpr (requires { o.lr_decay; }) option("lr_decay", o.lr_decay);
+  if constexpr (requires { o.momentum; }) option("momentum", o.momentum);
+  if constexpr (requires { o.dampening; }) option("dampening", o.dampening);
+  if constexpr (requires { o.nesterov; }) option("nesterov", o.nesterov);
+  if constexpr (requires { o.alpha; }) option("alpha", o.alpha);
+  if constexpr (requires { o.betas; }) option("betas", o.betas);
+  if constexpr (requires { o.eps; }) option("eps", o.eps);
+  if constexpr (requires { o.weight_decay; }) option("weight_decay", o.weight_decay);
+  if constexpr (requires { o.decoupled_weight_decay; }) option("decoupled_weight_decay", o.decoupled_weight_decay);
+  if constexpr (requires { o.momentum_decay; }) option("momentum_decay", o.momentum_decay);
+  if constexpr (requires { o.initial_accumulator_value; })
+    option("initial_accumulator_value", o.initial_accumulator_value);
+  if constexpr (requires { o.amsgrad; }) option("amsgrad", o.amsgrad);
+  if constexpr (requires { o.centered; }) option("centered", o.centered);
+  if constexpr (requires { o.maximize; }) option("maximize", o.maximize);
 }
 
 void take(const Arguments& from, const char* name, double& field) { field = from.get(name, field); }

@@ -13,6 +13,7 @@
 #include <embergrad/error.hpp>
 #include <embergrad/ops.hpp>
 #include <embergrad/safetensors.hpp>
+#include <embergrad/warning.hpp>
 
 #include "nn/says.hpp"
 #include "optim/optim_support.hpp"
@@ -326,6 +327,37 @@ BOOST_AUTO_TEST_CASE(printing) {
              "amsgrad=False, maximize=False, updates=exact\n"
              "  group 1: 1 parameters, 4 elements, lr=1, betas=(0.9, 0.999), eps=1e-08, weight_decay=0, "
              "amsgrad=False, maximize=False, updates=exact");
+  // Where a sparse gradient costs what a dense one does.
+  const auto last = [](const optim::Optimizer& optimizer) {
+    const std::string text = printed(optimizer);
+    return text.substr(text.rfind("updates="));
+  };
+  BOOST_TEST(last(Adam({p}, {.weight_decay = .1})) == "updates=exact (idle rows replayed)");
+  BOOST_TEST(last(Adam({p}, {.betas = {.9, .9}})) == "updates=exact (idle rows replayed)");
+  BOOST_TEST(last(Adam({q}, {.weight_decay = .1})) == "updates=exact");
+  BOOST_TEST(last(Adam({p}, {.weight_decay = .1, .updates = optim::Updates::dense})) == "updates=dense");
+}
+
+BOOST_AUTO_TEST_CASE(steps_that_replay_warn_once) {
+  static std::vector<std::string> heard;
+  const eg::WarningHandler handler = eg::set_warning_handler([](const char* text) { heard.emplace_back(text); });
+  Tensor p = leaf(eg::ones({3, 2}));
+  const auto steps = [&](auto optimizer) {
+    for (int step = 0; step < 3; ++step) {
+      p.set_grad(eg::RowSparse::from_rows(eg::tensor({step}), eg::ones({1, 2}), 3));
+      optimizer.step();
+    }
+  };
+  steps(optim::AdamW({p}));
+  BOOST_TEST(heard.empty());
+  steps(Adam({p}, {.weight_decay = .1}));
+  BOOST_TEST(heard ==
+                 std::vector<std::string>{
+                     "Adam: under these options idle rows live through their steps one by one: updates = exact "
+                     "costs as much as dense training of the table of shape [3, 2]; AdamW's decay costs only the "
+                     "rows of a batch"},
+             boost::test_tools::per_element());
+  eg::set_warning_handler(handler);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

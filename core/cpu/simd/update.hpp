@@ -71,21 +71,69 @@ static void step_loop(const T* coefficients, T* param, const T* grad, T* s0, T* 
   }
 }
 
-template <class Rule, class T>
-static void idle_loop(const T* span, T* __restrict param, T* __restrict s0, T* __restrict s1, T* __restrict s2,
-                      std::int64_t n) {
-  using Span = typename Rule::template Span<T>;
-  Span c;
-  __builtin_memcpy(&c, span, sizeof(c));
-  const T* tail = span + sizeof(Span) / sizeof(T);
-  // A slot that is not there is not looked at by its rule, or stays zero. Several vectors at once: each number waits
-  // for the one before it in a chain of sums.
-  T zeros[64] = {};
-  const auto at = [&](T* slot, std::int64_t i) { return slot == nullptr ? zeros : slot + i; };
+template <int count>
+struct Lanes {
+  static constexpr int n = count;
+};
+// Calls body(Lanes, i) for the numbers i … of a row. Several vectors at once: in an idle rule each number waits for the
+// one before it in a chain of sums.
+template <class Body>
+[[gnu::always_inline]] static inline void by_lanes(std::int64_t n, const Body& body) {
   std::int64_t i = 0;
-  for (; i + 64 <= n; i += 64) Rule::template idle<64>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
-  for (; i + 16 <= n; i += 16) Rule::template idle<16>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
-  for (; i < n; ++i) Rule::template idle<1>(c, tail, param + i, at(s0, i), at(s1, i), at(s2, i));
+  for (; i + 64 <= n; i += 64) body(Lanes<64>{}, i);
+  for (; i + 16 <= n; i += 16) body(Lanes<16>{}, i);
+  for (; i < n; ++i) body(Lanes<1>{}, i);
+}
+
+// A row and its slots as an idle rule takes them: one that is not there is not looked at, or stays zero.
+template <class T>
+struct IdleRow {
+  T* param;
+  T* slots[3];
+  T zeros[64] = {};
+  T* at(int s, std::int64_t i) { return slots[s] == nullptr ? zeros : slots[s] + i; }
+};
+
+template <class Rule, class T>
+struct SpanOf {
+  explicit SpanOf(const T* span) : tail(span + sizeof(numbers) / sizeof(T)) {
+    __builtin_memcpy(&numbers, span, sizeof(numbers));
+  }
+  typename Rule::template Span<T> numbers;
+  const T* tail;
+};
+
+// What time does to a row, in place.
+template <class Rule, class T>
+static void idle_loop(const T* span, T* param, T* s0, T* s1, T* s2, std::int64_t n) {
+  const SpanOf<Rule, T> c(span);
+  IdleRow<T> row{param, {s0, s1, s2}};
+  by_lanes(n, [&](auto lanes, std::int64_t i) {
+    T moved[lanes.n];
+    Rule::template drift<lanes.n>(c.numbers, c.tail, param + i, row.at(0, i), row.at(1, i), row.at(2, i), moved);
+    Rule::template age<lanes.n>(c.numbers, param + i, row.at(0, i), row.at(1, i), row.at(2, i));
+    for (int j = 0; j < lanes.n; ++j) param[i + j] = moved[j];
+  });
+}
+
+// What it does to the parameter alone, elsewhere.
+template <class Rule, class T>
+static void drift_loop(const T* span, T* param, T* s0, T* s1, T* s2, T* __restrict out, std::int64_t n) {
+  const SpanOf<Rule, T> c(span);
+  IdleRow<T> row{param, {s0, s1, s2}};
+  by_lanes(n, [&](auto lanes, std::int64_t i) {
+    Rule::template drift<lanes.n>(c.numbers, c.tail, param + i, row.at(0, i), row.at(1, i), row.at(2, i), out + i);
+  });
+}
+
+// What it does to the slots alone; the parameter is as it was before.
+template <class Rule, class T>
+static void age_loop(const T* span, T* param, T* s0, T* s1, T* s2, std::int64_t n) {
+  const SpanOf<Rule, T> c(span);
+  IdleRow<T> row{param, {s0, s1, s2}};
+  by_lanes(n, [&](auto lanes, std::int64_t i) {
+    Rule::template age<lanes.n>(c.numbers, param + i, row.at(0, i), row.at(1, i), row.at(2, i));
+  });
 }
 
 template <class T>
@@ -121,6 +169,8 @@ static constexpr UpdateLoopsOf<T> update_loops_of(rules::RuleList<Steps...> /*st
   return {
       .step = {step_loop<Steps, T>...},
       .idle = {idle_loop<Idles, T>...},
+      .drift = {drift_loop<Idles, T>...},
+      .age = {age_loop<Idles, T>...},
       .sum_squares = sum_squares_loop<T>,
       .scale = scale_loop<T>,
       .clamp = clamp_loop<T>,

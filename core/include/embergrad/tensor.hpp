@@ -212,8 +212,9 @@ class Tensor {
   [[nodiscard]] const Gradient& grad() const;
   /// Replaces the gradient. ShapeError or DTypeError if it doesn't fit.
   void set_grad(Gradient gradient);
-  /// Drops the gradient (`zero_grad(set_to_none=True)`).
-  void zero_grad();
+  /// Drops the gradient; without `set_to_none`, one that is there becomes zeros, or a sparse one without rows
+  /// (`torch.Tensor.grad`, `zero_grad(set_to_none)`).
+  void zero_grad(bool set_to_none = true);
   /// @{
   /// Runs the tape back from this tensor; `gradient` has its shape (default: 1, for one element).
   void backward() const;

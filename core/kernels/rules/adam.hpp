@@ -77,24 +77,17 @@ struct AdamIdle {
   using Span = AdamSpan<T>;
 
   template <int lanes, class T>
-  EMBERGRAD_HD static void idle(const AdamSpan<T>& span, const T* tail, T* w, T* m, T* v, T* v_max) {
-    T w0[lanes], m0[lanes], v0[lanes], z[lanes], t2[lanes], p[lanes], p1[lanes];
-    bool moves = false;
-    for (int i = 0; i < lanes; ++i) {
-      w0[i] = w[i];
-      m0[i] = m[i];
-      v0[i] = v[i];
-      moves |= m0[i] != T(0);
-    }
-    if (!moves) {  // never touched, or so long ago that only decay is left
-      for (int i = 0; i < lanes; ++i) {
-        w[i] = span.near * w0[i] + span.rest * w0[i];
-        v[i] = without_dust(v0[i] * span.v_factor);
-      }
+  EMBERGRAD_HD static void drift(const AdamSpan<T>& span, const T* tail, const T* w, const T* m, const T* v,
+                                 const T* v_max, T* out) {
+    int moving = 0;
+    for (int i = 0; i < lanes; ++i) moving |= m[i] != T(0) ? 1 : 0;
+    if (moving == 0) {  // never touched, or so long ago that only decay is left
+      for (int i = 0; i < lanes; ++i) out[i] = span.near * w[i] + span.rest * w[i];
       return;
     }
+    T z[lanes], t2[lanes], p[lanes], p1[lanes];
     for (int i = 0; i < lanes; ++i) {
-      z[i] = T(1) / (span.root_scale * root(amsgrad ? v_max[i] : v0[i]) + span.eps);
+      z[i] = T(1) / (span.root_scale * root(amsgrad ? v_max[i] : v[i]) + span.eps);
       t2[i] = T(2) - T(4) * span.eps * z[i];
       p[i] = T(0);
       p1[i] = T(0);
@@ -113,10 +106,13 @@ struct AdamIdle {
     }
     for (int i = 0; i < lanes; ++i) {
       const T sum = z[i] * (tail[0] + T(0.5) * t2[i] * p[i] - p1[i]) + span.plain;
-      w[i] = span.near * w0[i] + (span.rest * w0[i] - m0[i] * sum);
-      m[i] = without_dust(m0[i] * span.m_factor);
-      v[i] = without_dust(v0[i] * span.v_factor);
+      out[i] = span.near * w[i] + (span.rest * w[i] - m[i] * sum);
     }
+  }
+  template <int lanes, class T>
+  EMBERGRAD_HD static void age(const AdamSpan<T>& span, const T* /*w*/, T* m, T* v, T* /*v_max*/) {
+    for (int i = 0; i < lanes; ++i) m[i] = without_dust(m[i] * span.m_factor);
+    for (int i = 0; i < lanes; ++i) v[i] = without_dust(v[i] * span.v_factor);
   }
 };
 

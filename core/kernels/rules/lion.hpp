@@ -66,16 +66,13 @@ struct LionIdle {
   using Span = LionSpan<T>;
 
   template <int lanes, class T>
-  EMBERGRAD_HD static void idle(const LionSpan<T>& span, const T* /*tail*/, T* w, T* m, T* /*s1*/, T* /*s2*/) {
-    T w0[lanes], m0[lanes];
-    for (int i = 0; i < lanes; ++i) {
-      w0[i] = w[i];
-      m0[i] = m[i];
-    }
-    for (int i = 0; i < lanes; ++i) {
-      w[i] = span.near * w0[i] + (span.rest * w0[i] - span.travel * sign_of(m0[i]));
-      m[i] = fade(m0[i], span.m_factor);
-    }
+  EMBERGRAD_HD static void drift(const LionSpan<T>& span, const T* /*tail*/, const T* w, const T* m, const T* /*s1*/,
+                                 const T* /*s2*/, T* out) {
+    for (int i = 0; i < lanes; ++i) out[i] = span.near * w[i] + (span.rest * w[i] - span.travel * sign_of(m[i]));
+  }
+  template <int lanes, class T>
+  EMBERGRAD_HD static void age(const LionSpan<T>& span, const T* /*w*/, T* m, T* /*s1*/, T* /*s2*/) {
+    for (int i = 0; i < lanes; ++i) m[i] = fade(m[i], span.m_factor);
   }
 };
 

@@ -57,17 +57,15 @@ struct RmspropIdle {
   using Span = RmspropSpan<T>;
 
   template <int lanes, class T>
-  EMBERGRAD_HD static void idle(const RmspropSpan<T>& span, const T* /*tail*/, T* w, T* v, T* b, T* a) {
-    T b0[lanes];
-    for (int i = 0; i < lanes; ++i) b0[i] = b[i];
-    for (int i = 0; i < lanes; ++i) {
-      w[i] = w[i] + span.w_from_b * b0[i];
-      v[i] = without_dust(span.v_factor * v[i]);
-    }
-    for (int i = 0; i < lanes; ++i) {
-      b[i] = without_dust(span.b_factor * b0[i]);
-      a[i] = without_dust(span.a_factor * a[i]);
-    }
+  EMBERGRAD_HD static void drift(const RmspropSpan<T>& span, const T* /*tail*/, const T* w, const T* /*v*/, const T* b,
+                                 const T* /*a*/, T* out) {
+    for (int i = 0; i < lanes; ++i) out[i] = w[i] + span.w_from_b * b[i];
+  }
+  template <int lanes, class T>
+  EMBERGRAD_HD static void age(const RmspropSpan<T>& span, const T* /*w*/, T* v, T* b, T* a) {
+    for (int i = 0; i < lanes; ++i) v[i] = without_dust(span.v_factor * v[i]);
+    for (int i = 0; i < lanes; ++i) b[i] = without_dust(span.b_factor * b[i]);
+    for (int i = 0; i < lanes; ++i) a[i] = without_dust(span.a_factor * a[i]);
   }
 };
 

@@ -9,7 +9,8 @@
 //   rate(coefficients, mean_square, s0)   from the mean of the gradients' squares; then w -= rate·gradient
 // What time does to w where there is no gradient is an idle rule, which takes `lanes` numbers of a row at once:
 //   template <class T> Span;              what happened since the row was settled: numbers of type T and nothing else
-//   idle<lanes>(span, tail, w, s0, s1, s2)
+//   drift<lanes>(span, tail, w, s0, s1, s2, out)  what w is then; `out` may be `w`
+//   age<lanes>(span, w, s0, s1, s2)               what is left of the slots; w is the one before
 #pragma once
 
 #include "kernels/host_device.hpp"
@@ -75,16 +76,13 @@ struct LinearIdle {
   using Span = LinearSpan<T>;
 
   template <int lanes, class T>
-  EMBERGRAD_HD static void idle(const LinearSpan<T>& span, const T* /*tail*/, T* w, T* b, T* /*s1*/, T* /*s2*/) {
-    T w0[lanes], b0[lanes];
-    for (int i = 0; i < lanes; ++i) {
-      w0[i] = w[i];
-      b0[i] = b[i];
-    }
-    for (int i = 0; i < lanes; ++i) {
-      w[i] = span.near * w0[i] + (span.rest * w0[i] + span.w_from_b * b0[i]);
-      b[i] = without_dust(span.b_from_w * w0[i] + span.b_from_b * b0[i]);
-    }
+  EMBERGRAD_HD static void drift(const LinearSpan<T>& span, const T* /*tail*/, const T* w, const T* b, const T* /*s1*/,
+                                 const T* /*s2*/, T* out) {
+    for (int i = 0; i < lanes; ++i) out[i] = span.near * w[i] + (span.rest * w[i] + span.w_from_b * b[i]);
+  }
+  template <int lanes, class T>
+  EMBERGRAD_HD static void age(const LinearSpan<T>& span, const T* w, T* b, T* /*s1*/, T* /*s2*/) {
+    for (int i = 0; i < lanes; ++i) b[i] = without_dust(span.b_from_w * w[i] + span.b_from_b * b[i]);
   }
 };
 

@@ -152,8 +152,8 @@ class Module {
   Module& eval() { return train(false); }
   /// True in training, as a new module is; false after `eval()`.
   [[nodiscard]] bool is_training() const { return training_; }
-  /// Drops the gradients of all parameters.
-  void zero_grad();
+  /// Drops the gradients of all parameters; without `set_to_none`, those that are there become zeros.
+  void zero_grad(bool set_to_none = true);
   /// Freezes (false) or unfreezes all parameters.
   Module& set_requires_grad(bool requires_grad = true);
 

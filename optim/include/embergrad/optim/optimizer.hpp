@@ -42,7 +42,8 @@ using NamedTensors = std::span<const StateDict::Entry>;
 /// A sparse gradient costs its own rows, and `Updates` says what becomes of the others. Under `exact` they are brought
 /// up to date when they are next read, by whoever reads them: lookups, whole-table ops, copies, saving, raw pointers.
 /// The table belongs to the optimizer from its first sparse step on; its destructor, and another optimizer's step,
-/// bring all rows up to date.
+/// bring all rows up to date. Where idle rows live through their steps one by one, which costs what dense training
+/// does, `print` says so, and the first such step warns.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -53,8 +54,9 @@ class Optimizer {
   /// that does not fit its parameter any more; DTypeError and ValueError for a sparse gradient of a table that
   /// `Updates::exact` can't defer: of 16 bits, or a part of a larger storage; OutOfMemory.
   bool step();
-  /// Drops the gradients of all parameters.
-  void zero_grad();
+  /// Drops the gradients of all parameters. Without `set_to_none`, those that are there become zeros, or sparse ones
+  /// without rows: a table that the next step does not use then lives through it, and is not skipped.
+  void zero_grad(bool set_to_none = true);
 
   /// Number of groups.
   [[nodiscard]] std::size_t group_count() const { return group_sizes_.size(); }
@@ -108,7 +110,8 @@ class Optimizer {
 
   /// "SGD", "Adam", …
   [[nodiscard]] const char* name() const { return layout_.name; }
-  /// Writes the type and, group by group, how many parameters it has and its options.
+  /// Writes the type and, group by group, how many parameters it has and its options; and where a sparse gradient of a
+  /// table would cost as much as a dense one, because idle rows live through their steps one by one.
   void print(std::ostream& out) const;
 
  protected:
@@ -200,6 +203,8 @@ class Optimizer {
   [[nodiscard]] const Entry& checked_entry(std::size_t parameter) const;
   [[nodiscard]] Shape slot_shape(const Tensor& parameter) const;
   void take_over(const Tensor& parameter);
+  void warn_of_replay(const Entry& entry);
+  [[nodiscard]] bool replays(const Entry& entry) const;
   [[nodiscard]] Way way_of(const Entry& entry, const detail::StepPlan& plan) const;
   void prepare(std::size_t index);
   void apply(Entry& entry);
@@ -217,7 +222,8 @@ class Optimizer {
   std::vector<std::size_t> group_sizes_;
   std::vector<std::optional<double>> initial_lrs_;
   bool skip_nonfinite_ = false;
-  bool has_warned_ = false;
+  bool has_warned_of_owner_ = false;
+  bool has_warned_of_replay_ = false;
   std::int64_t skipped_ = 0;
 };
 
