@@ -194,8 +194,9 @@ class AdamHistory final : public History {
     for_each_span(gaps, count, spans, dtype, idle().span_size, [&](auto* to, std::int64_t gap) {
       const AdamSpan span = spans_.since(now() - gap);
       const Split kept(span.keep, span.keep_less_one);
-      to = put(to, kept.near, kept.rest, span.m_factor, span.v_factor, span.root_scale, span.plain, eps_, span.degree);
-      for (int j = 0; j <= span.degree; ++j) to = put(to, span.a[j]);
+      const int degree = span.degree + span.degree % 2;  // kernels take two terms at a time
+      to = put(to, kept.near, kept.rest, span.m_factor, span.v_factor, span.root_scale, span.plain, eps_, degree);
+      for (int j = 0; j <= degree; ++j) to = put(to, span.a[j]);
     });
   }
 

@@ -485,13 +485,20 @@ BOOST_AUTO_TEST_CASE(optimizers) {
       }
     }
     // Spans: what they multiply by, and the degree and coefficients where there are any.
-    const T span[] = {T(1),   T(-0.01), T(0.9),   T(0.99), T(1.1),   T(0.02), T(1e-8), T(3),
+    const T span[] = {T(1),   T(-0.01), T(0.9),   T(0.99), T(1.1),   T(0.02), T(1e-8), T(4),
                       T(0.5), T(0.1),   T(-0.02), T(0.01), T(0.004), T(0),    T(0),    T(0)};
     for (int rule = 0; rule < eg::rules::IdleRules::count; ++rule) {
       same_for_all_tables("idle", [&](const SimdTable& table) {
         std::vector<T> out = w, m2 = m, v2 = v, most = v_max;
         update_of<T>(table).idle[rule](span, out.data(), m2.data(), v2.data(), most.data(), n);
         for (const auto& part : {m2, v2, most}) out.insert(out.end(), part.begin(), part.end());
+        // The same in two parts.
+        std::vector<T> before = w, parts(w.size()), m3 = m, v3 = v, most3 = v_max;
+        update_of<T>(table).drift[rule](span, before.data(), m3.data(), v3.data(), most3.data(), parts.data(), n);
+        update_of<T>(table).age[rule](span, before.data(), m3.data(), v3.data(), most3.data(), n);
+        for (const auto& part : {m3, v3, most3}) parts.insert(parts.end(), part.begin(), part.end());
+        BOOST_TEST((before == w));
+        BOOST_TEST((parts == out));
         return out;
       });
     }

@@ -68,7 +68,7 @@ struct AdamSpan {
   T root_scale;
   T plain;  // what w loses of m without a denominator
   T eps;
-  T degree;  // of the polynomial: the tail has degree + 1 numbers
+  T degree;  // of the polynomial, even: the tail has degree + 1 numbers
 };
 
 template <bool amsgrad>
@@ -79,26 +79,21 @@ struct AdamIdle {
   template <int lanes, class T>
   EMBERGRAD_HD static void drift(const AdamSpan<T>& span, const T* tail, const T* w, const T* m, const T* v,
                                  const T* v_max, T* out) {
+    int moves[lanes];
+    for (int i = 0; i < lanes; ++i) moves[i] = m[i] != T(0) ? 1 : 0;
     int moving = 0;
-    for (int i = 0; i < lanes; ++i) moving |= m[i] != T(0) ? 1 : 0;
+    for (int i = 0; i < lanes; ++i) moving |= moves[i];
     if (moving == 0) {  // never touched, or so long ago that only decay is left
       for (int i = 0; i < lanes; ++i) out[i] = span.near * w[i] + span.rest * w[i];
       return;
     }
     T z[lanes], t2[lanes], p[lanes], p1[lanes];
-    for (int i = 0; i < lanes; ++i) {
-      z[i] = T(1) / (span.root_scale * root(amsgrad ? v_max[i] : v[i]) + span.eps);
-      t2[i] = T(2) - T(4) * span.eps * z[i];
-      p[i] = T(0);
-      p1[i] = T(0);
-    }
+    for (int i = 0; i < lanes; ++i) z[i] = T(1) / (span.root_scale * root(amsgrad ? v_max[i] : v[i]) + span.eps);
+    for (int i = 0; i < lanes; ++i) t2[i] = T(2) - T(4) * span.eps * z[i];
     // Clenshaw 1955, two terms at a time; t2 = 2t.
-    int j = static_cast<int>(span.degree);
-    if (j % 2 == 1) {
-      for (int i = 0; i < lanes; ++i) p[i] = tail[j];
-      --j;
-    }
-    for (; j > 0; j -= 2) {
+    for (int i = 0; i < lanes; ++i) p[i] = T(0);
+    for (int i = 0; i < lanes; ++i) p1[i] = T(0);
+    for (int j = static_cast<int>(span.degree); j > 0; j -= 2) {
       const T a = tail[j];
       const T b = tail[j - 1];
       for (int i = 0; i < lanes; ++i) p1[i] = a + t2[i] * p[i] - p1[i];
