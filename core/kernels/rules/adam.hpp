@@ -79,11 +79,7 @@ struct AdamIdle {
   template <int lanes, class T>
   EMBERGRAD_HD static void drift(const AdamSpan<T>& span, const T* tail, const T* w, const T* m, const T* v,
                                  const T* v_max, T* out) {
-    int moves[lanes];
-    for (int i = 0; i < lanes; ++i) moves[i] = m[i] != T(0) ? 1 : 0;
-    int moving = 0;
-    for (int i = 0; i < lanes; ++i) moving |= moves[i];
-    if (moving == 0) {  // never touched, or so long ago that only decay is left
+    if (!any_of<lanes>(m)) {  // never touched, or so long ago that only decay is left
       for (int i = 0; i < lanes; ++i) out[i] = span.near * w[i] + span.rest * w[i];
       return;
     }
@@ -106,8 +102,25 @@ struct AdamIdle {
   }
   template <int lanes, class T>
   EMBERGRAD_HD static void age(const AdamSpan<T>& span, const T* /*w*/, T* m, T* v, T* /*v_max*/) {
-    for (int i = 0; i < lanes; ++i) m[i] = without_dust(m[i] * span.m_factor);
-    for (int i = 0; i < lanes; ++i) v[i] = without_dust(v[i] * span.v_factor);
+    fade<lanes>(m, span.m_factor);
+    fade<lanes>(v, span.v_factor);
+  }
+
+ private:
+  // Is one not zero?
+  template <int lanes, class T>
+  EMBERGRAD_HD static bool any_of(const T* x) {
+    int is[lanes];
+    for (int i = 0; i < lanes; ++i) is[i] = x[i] != T(0) ? 1 : 0;
+    int any = 0;
+    for (int i = 0; i < lanes; ++i) any |= is[i];
+    return any != 0;
+  }
+  // Moments of rows that were never touched are not written.
+  template <int lanes, class T>
+  EMBERGRAD_HD static void fade(T* x, T factor) {
+    if (!any_of<lanes>(x)) return;
+    for (int i = 0; i < lanes; ++i) x[i] = without_dust(x[i] * factor);
   }
 };
 
