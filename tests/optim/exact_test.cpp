@@ -171,6 +171,28 @@ BOOST_AUTO_TEST_CASE(settling_is_a_matter_of_rounding_and_reading_of_nothing) {
   }
 }
 
+// What a recorded lookup made of its rows the step takes over: the same bits as if it had made them itself.
+BOOST_AUTO_TEST_CASE(steps_after_lookups) {
+  for (const Trainer& trainer : all_rules()) {
+    const auto run = [&](bool looks_up) {
+      Tensor table = task().table();
+      const auto optimizer = trainer.make({table});
+      for (std::int64_t step = 0; step < 80; ++step) {
+        const Tensor ids = task().ids(step);
+        const Tensor others = task().ids(step + 1);
+        if (looks_up && step % 4 != 0) static_cast<void>(eg::embedding(ids, table));
+        if (looks_up && step % 4 > 1) static_cast<void>(eg::embedding(others, table));  // the last one is remembered
+        Draw draw(static_cast<std::uint64_t>(step));
+        const Tensor values = draw.uniform({ids.size(0), table.size(1)}, eg::DType::float64);
+        table.set_grad(eg::RowSparse::from_rows(ids, values, table.size(0)));
+        optimizer->step();
+      }
+      return table.detach().clone();
+    };
+    BOOST_TEST(same_bits(trainer.name, run(true), run(false)));
+  }
+}
+
 // 5: learning rates that start at 0, rest and move with the momentum.
 BOOST_AUTO_TEST_CASE(schedules) {
   const Regression task({});
