@@ -134,7 +134,9 @@ std::vector<std::string> check_settings(const std::vector<Setting>& settings, co
     for (const Updates mode : modes) {
       eg::Tensor parameter = eg::zeros({1, 1});
       std::ostringstream summary;
-      summary << *make_optimizer({parameter.set_requires_grad()}, setting, mode);
+      const auto optimizer = make_optimizer({parameter.set_requires_grad()}, setting, mode);
+      static_cast<void>(make_scheduler(*optimizer, setting));
+      summary << *optimizer;
       // Without what it says of this parameter.
       const std::string text = summary.str();
       summaries.push_back(

@@ -205,7 +205,9 @@ std::unique_ptr<optim::LRScheduler> make_scheduler(optim::Optimizer& optimizer, 
                                                         optim::CosineAnnealingLROptions{.T_max = setting.steps});
     case Schedule::onecycle:
       return std::make_unique<optim::OneCycleLR>(
-          optimizer, optim::OneCycleLROptions{.max_lr = setting.lr, .total_steps = setting.steps});
+          optimizer, optim::OneCycleLROptions{.max_lr = setting.lr,
+                                              .total_steps = setting.steps,
+                                              .cycle_momentum = setting.momentum > 0 || setting.beta2.has_value()});
   }
   return nullptr;
 }

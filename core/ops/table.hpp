@@ -97,7 +97,7 @@ inline GatherView::GatherView(const Tensor& weight, const Tensor& input, std::in
   }
   for (std::int64_t i = 0; i < count; ++i) row[i] += offset / dim;
   table = empty({count, dim}, weight.options());
-  deferred->read(row, count, detail::view(table));
+  deferred->read(row, count, detail::view(table), grad_enabled() && weight.requires_grad());
   index = std::move(lookup.index);
 }
 

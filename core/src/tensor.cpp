@@ -162,7 +162,7 @@ void read_settled(const DeferredRows& deferred, DType dtype, std::int64_t begin,
     const std::int64_t end = std::min((first + block) * dim, begin + count);
     const std::int64_t n = (end + dim - 1) / dim - first;
     for (std::int64_t i = 0; i < n; ++i) rows[i] = first + i;
-    deferred.read(rows.get(), n, {.data = values.get(), .dtype = dtype, .size = n * dim});
+    deferred.read(rows.get(), n, {.data = values.get(), .dtype = dtype, .size = n * dim}, false);
     std::memcpy(out + static_cast<std::size_t>(at - begin) * item,
                 values.get() + static_cast<std::size_t>(at - first * dim) * item,
                 static_cast<std::size_t>(end - at) * item);

@@ -46,8 +46,8 @@ StepPlan AdamFamily<Options>::plan(const Optimizer::Entry& entry, std::int64_t s
   const double keep = decoupled ? 1 - o.lr * o.weight_decay : 1;
   const double rate = o.lr / (1 - std::pow(o.betas.beta1, t));
   const double correction2 = 1 - std::pow(o.betas.beta2, t);
-  // The largest v of every row begins with the first step that asks for it.
-  const bool begins = o.amsgrad && step > 1 && !entry.slots[2].defined();
+  // The largest v of every row begins with the first step that asks for it, and after a time that did not.
+  const bool begins = o.amsgrad && step > 1 && !entry.in_use[2];
   return {
       .rule = o.amsgrad ? rule_of<AmsGrad>(decay) : rule_of<PlainAdam>(decay),
       .numbers = rules::AdamCoefficients<double>{.step_size = rate,

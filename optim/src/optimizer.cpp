@@ -143,6 +143,7 @@ bool Optimizer::step() {
   for (Entry& entry : entries_) {
     if (entry.parameter.grad().defined()) apply(entry);
   }
+  for (const Entry& entry : entries_) warn_of_replay(entry);
   return true;
 }
 
@@ -162,10 +163,28 @@ Optimizer::Way Optimizer::way_of(const Entry& entry, const detail::StepPlan& pla
   if (!gradient.defined()) return Way::none;
   if (!gradient.is_sparse()) return Way::dense;
   const Updates mode = updates(entry.group);
-  if (mode == Updates::dense) return Way::dense;
+  if (mode == Updates::dense || (mode == Updates::exact && entry.is_shared)) return Way::dense;
   if (mode == Updates::touched_only || std::holds_alternative<detail::NoTime>(plan.time)) return Way::rows;
   if (std::holds_alternative<detail::WholeTable>(plan.time)) return Way::dense;
   return entry.parameter.numel() == 0 ? Way::rows : Way::deferred_rows;
+}
+
+// Two parameters with one storage move the same rows, each in its own way: no span describes both. True if that comes
+// to light now, and then both take all rows at every step.
+bool Optimizer::meets_its_like(std::size_t index, Way way) {
+  Entry& entry = entries_[index];
+  const bool begins = way == Way::deferred_rows && entry.deferral == nullptr;
+  const auto clock = embergrad::detail::deferral_of(*entry.parameter.state()->storage);
+  const bool deferred = clock != nullptr && (entry.deferral == nullptr || entry.deferral->clock != clock);
+  if (!begins && !deferred) return false;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    Entry& other = entries_[i];
+    if (i == index || !other.parameter.shares_storage_with(entry.parameter)) continue;
+    if (other.deferral == nullptr && !other.parameter.grad().defined()) continue;
+    entry.is_shared = other.is_shared = true;
+    prepare(i);
+  }
+  return entry.is_shared;
 }
 
 // Brings a table up to date that another optimizer defers, who loses it.
@@ -181,6 +200,17 @@ void Optimizer::take_over(const Tensor& parameter) {
                               .c_str());
 }
 
+// A slot as long as its parameter, which may have grown since the last step.
+Tensor Optimizer::up_to_size(const Entry& entry, std::size_t slot) const {
+  const Tensor& present = entry.slots[slot];
+  const Shape wanted = slot_shape(entry.parameter);
+  if (!present.defined() || !has_grown(present.shape(), wanted, entry.parameter.dim())) return present;
+  const NoGrad guard;
+  Tensor longer = full(wanted, slot_start(entry.group, slot), present.options());
+  narrow(longer, 0, 0, present.size(0)).copy_from(present);
+  return longer;
+}
+
 // Whether idle rows of a parameter would live through their steps one by one.
 bool Optimizer::replays(const Entry& entry) const {
   if (entry.parameter.dim() != 2 || updates(entry.group) != Updates::exact) return false;
@@ -192,7 +222,8 @@ bool Optimizer::replays(const Entry& entry) const {
 }
 
 void Optimizer::warn_of_replay(const Entry& entry) {
-  if (!entry.deferral->clock->replays() || std::exchange(has_warned_of_replay_, true)) return;
+  if (entry.deferral == nullptr || !entry.deferral->clock->replays()) return;
+  if (std::exchange(has_warned_of_replay_, true)) return;
   const char* const advice =
       layout_.name == std::string_view("Adam") ? "; AdamW's decay costs only the rows of a batch" : "";
   embergrad::detail::warn(
@@ -240,14 +271,17 @@ void Optimizer::prepare(std::size_t index) {
                                   parameter.device().to_string()));
   }
   const Way way = way_of(entry, planned);
+  if (!entry.is_shared && meets_its_like(index, way)) return prepare(index);
   if (way == Way::deferred_rows) {
     const auto* adam = std::get_if<detail::AdamTime>(&planned.time);
+    const auto* rmsprop = std::get_if<detail::RmspropTime>(&planned.time);
     const double least_eps = computed == DType::float64 ? 0 : 1e-15;
-    if (adam != nullptr && adam->eps <= least_eps) {
+    const double eps = adam != nullptr ? adam->eps : rmsprop != nullptr ? rmsprop->eps : INFINITY;
+    if (eps <= least_eps) {
       throw ValueError(
           fmt::format("{} has a sparse gradient, and eps is {}, but updates = exact needs eps above {}: rows "
                       "without a gradient would be divided by nothing",
-                      place(), adam->eps, least_eps));
+                      place(), eps, least_eps));
     }
     if (item_size(parameter.dtype()) == 2) {
       throw DTypeError(fmt::format(
@@ -282,8 +316,7 @@ void Optimizer::prepare(std::size_t index) {
     if (!slot.defined()) {
       spare = full(wanted, slot_start(entry.group, s), {computed, parameter.device()});
     } else if (has_grown(slot.shape(), wanted, parameter.dim())) {
-      spare = full(wanted, slot_start(entry.group, s), {computed, parameter.device()});
-      narrow(spare, 0, 0, slot.size(0)).copy_from(slot);
+      spare = up_to_size(entry, s);
     } else if (slot.shape() != wanted) {
       throw ShapeError(fmt::format("{} has shape {}, but its {} has {}", place(), parameter.shape().to_string(),
                                    layout_.slots[s], slot.shape().to_string()));
@@ -312,9 +345,9 @@ void Optimizer::apply(Entry& entry) {
                                                    : gradient.dense();
   if (way == Way::deferred_rows) {
     entry.deferral->clock->begin(planned, entry.slots, entry.steps);
-    warn_of_replay(entry);
   }
-  if (layout_.counts_steps) ++entry.steps;
+  ++entry.steps;
+  for (std::size_t s = 0; s < layout_.slots.size(); ++s) entry.in_use[s] = needs_slot(entry.group, s);
   entry.number = planned.number;
   embergrad::detail::begin_row_change(name(), parameter);
 
@@ -367,7 +400,7 @@ void Optimizer::apply(Entry& entry) {
     }
   }
   run_to(count);
-  if (way == Way::deferred_rows) entry.deferral->clock->end(planned, count);
+  if (way == Way::deferred_rows) entry.deferral->clock->end(planned, held, count);
 }
 
 // --- rows that are behind
@@ -408,24 +441,47 @@ const Optimizer::Entry& Optimizer::checked_entry(std::size_t parameter) const {
   return entries_[parameter];
 }
 
-Tensor Optimizer::state(std::size_t parameter, std::string_view wanted) const {
-  const Entry& entry = checked_entry(parameter);
-  if (entry.deferral != nullptr) entry.deferral->clock->settle_all();
-  if (layout_.counts_steps && wanted == "step") {
-    return entry.steps == 0 ? Tensor() : tensor(static_cast<double>(entry.steps));
-  }
-  if (layout_.number != nullptr && wanted == layout_.number) {
-    return entry.steps == 0 ? Tensor() : tensor(double{entry.number});
-  }
-  for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
-    if (wanted == layout_.slots[s]) return entry.slots[s];
-  }
+std::size_t Optimizer::slot_named(std::string_view wanted) const {
+  const auto found = std::ranges::find(layout_.slots, wanted);
+  if (found != layout_.slots.end()) return static_cast<std::size_t>(found - layout_.slots.begin());
   std::vector<std::string> names;
   if (layout_.counts_steps) names.emplace_back("step");
   if (layout_.number != nullptr) names.emplace_back(layout_.number);
   names.insert(names.end(), layout_.slots.begin(), layout_.slots.end());
   throw ValueError(
       fmt::format("{}: there is no state named \"{}\"; there is {}", name(), wanted, fmt::join(names, ", ")));
+}
+
+Tensor Optimizer::state(std::size_t parameter, std::string_view wanted) const {
+  const Entry& entry = checked_entry(parameter);
+  if (layout_.counts_steps && wanted == "step") {
+    return entry.steps == 0 ? Tensor() : tensor(static_cast<double>(entry.steps));
+  }
+  if (layout_.number != nullptr && wanted == layout_.number) {
+    return entry.steps == 0 ? Tensor() : tensor(double{entry.number});
+  }
+  const std::size_t slot = slot_named(wanted);
+  if (entry.deferral != nullptr) entry.deferral->clock->settle_all();
+  return up_to_size(entry, slot);
+}
+
+Tensor Optimizer::state_of_row(std::size_t parameter, std::int64_t row, std::string_view wanted) const {
+  const Entry& entry = checked_entry(parameter);
+  const std::size_t slot = slot_named(wanted);
+  if (entry.parameter.dim() != 2) {
+    throw ShapeError(fmt::format("{}: state_of_row: parameter {} must have rank 2, but has shape {}", name(), parameter,
+                                 entry.parameter.shape().to_string()));
+  }
+  if (row < 0 || row >= entry.parameter.size(0)) {
+    throw IndexError(fmt::format("{}: state_of_row: row is {}, but parameter {} has {} rows", name(), row, parameter,
+                                 entry.parameter.size(0)));
+  }
+  if (!entry.slots[slot].defined()) return {};
+  const NoGrad guard;
+  if (entry.deferral != nullptr && row < entry.slots[slot].size(0))
+    return entry.deferral->clock->slot_of_row(row, slot);
+  const Tensor all = up_to_size(entry, slot);
+  return narrow(all, 0, row, 1).reshape({all.numel() / all.size(0)}).clone();
 }
 
 Optimizer::Keys Optimizer::numbers() const {
@@ -494,12 +550,14 @@ StateDict Optimizer::state_dict(const Keys& keys) const {
     if (entry.deferral != nullptr) entry.deferral->clock->settle_all();
     const std::string prefix = fmt::format("state.{}.", keys.parameters[i]);
     if (keys.are_names) state.set(prefix + "group", tensor(static_cast<std::int64_t>(entry.group)));
-    if (entry.steps > 0) state.set(prefix + "step", tensor(entry.steps));  // float32 does not hold every number
+    if (entry.steps > 0 && layout_.counts_steps) {
+      state.set(prefix + "step", tensor(entry.steps));  // float32 does not hold every number
+    }
     if (entry.steps > 0 && layout_.number != nullptr) {
       state.set(prefix + layout_.number, tensor(double{entry.number}));
     }
     for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
-      if (entry.slots[s].defined()) state.set(prefix + layout_.slots[s], entry.slots[s]);
+      if (entry.slots[s].defined()) state.set(prefix + layout_.slots[s], up_to_size(entry, s));
     }
   }
   return state;
@@ -677,6 +735,11 @@ Optimizer::Restored Optimizer::check_state(const StateDict& source, const Keys& 
 void Optimizer::restore(Restored restored) {
   for (std::size_t g = 0; g < restored.options.size(); ++g) take_options(g, restored.options[g]);
   entries_ = std::move(restored.entries);
+  for (Entry& entry : entries_) {
+    for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
+      entry.in_use[s] = entry.slots[s].defined() && needs_slot(entry.group, s);
+    }
+  }
   initial_lrs_ = std::move(restored.initial_lrs);
 }
 

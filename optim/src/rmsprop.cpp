@@ -72,8 +72,8 @@ detail::StepPlan RMSprop::plan(const Entry& entry, std::int64_t /*step*/, bool /
   if (o.weight_decay != 0) return plan;
   // A buffer that is not used stays as it is.
   const double b_factor = o.momentum == 0 ? 1 : o.momentum;
-  plan.time =
-      detail::RmspropTime{.step = {1, -o.lr * o.momentum, 0, b_factor}, .alpha = o.alpha, .centered = o.centered};
+  plan.time = detail::RmspropTime{
+      .step = {1, -o.lr * o.momentum, 0, b_factor}, .alpha = o.alpha, .eps = o.eps, .centered = o.centered};
   return plan;
 }
 

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <utility>
 
-#include <embergrad/autograd.hpp>
+#include <embergrad/ops.hpp>
 
 #include "cpu/parallel.hpp"
 #include "src/memory_pool.hpp"
@@ -24,6 +24,10 @@ constexpr std::int64_t block = 128;  // rows taken at once: they and what is kno
 // replayed, every row within so many steps, which bounds how long a read may take.
 constexpr std::int64_t sweep_share = 10;
 constexpr std::int64_t replay_sweep_steps = 256;
+// However few rows a step touches: history is kept for half as many steps as there are rows, at most.
+constexpr std::int64_t least_visits = 4;
+constexpr std::int64_t most_remembered = std::int64_t{1}
+                                         << 20;  // rows: what is remembered stays until the table is settled
 
 // Scratch that is kept from step to step.
 char* room_in(std::vector<char>& values, std::size_t bytes) {
@@ -143,9 +147,9 @@ void RowClock::find_recent(const std::int64_t* rows, std::int64_t count, std::in
   }
 }
 
-void RowClock::read(const std::int64_t* rows, std::int64_t count, View out) const {
+void RowClock::read(const std::int64_t* rows, std::int64_t count, View out, bool for_step) const {
   const std::shared_lock lock(settling_);
-  if (history_ != nullptr && device_.is_cpu() && grad_enabled()) {
+  if (history_ != nullptr && device_.is_cpu() && for_step && count <= most_remembered) {
     if (const std::unique_lock alone(remembering_, std::try_to_lock); alone.owns_lock()) {
       return read_and_remember(rows, count, out);
     }
@@ -193,7 +197,7 @@ void RowClock::settle_everything() {
   }
   std::ranges::fill(last_, 0);
   history_.reset();
-  recent_.step = -1;
+  recent_ = {};
   cursor_ = 0;
   sweep_began_ = 0;
   pending_.store(false, std::memory_order_release);
@@ -236,20 +240,44 @@ void RowClock::step(const StepPlan& plan, const std::int64_t* rows, std::int64_t
     step.copies = copies;
     launch(device_, step);
   });
-  const auto next = static_cast<std::uint32_t>(history_->now() + 1);
-  for (std::int64_t i = 0; i < count; ++i) last_[static_cast<std::size_t>(rows[i])] = next;
 }
 
-void RowClock::end(const StepPlan& plan, std::int64_t touched) {
+void RowClock::end(const StepPlan& plan, const std::int64_t* rows, std::int64_t count) {
   history_->push(plan);
+  const auto now = static_cast<std::uint32_t>(history_->now());
+  for (std::int64_t i = 0; i < count; ++i) last_[static_cast<std::size_t>(rows[i])] = now;
   recent_.step = -1;
   pending_.store(true, std::memory_order_release);
-  sweep(touched);
+  sweep(count);
+}
+
+Tensor RowClock::slot_of_row(std::int64_t row, std::size_t slot) const {
+  const std::shared_lock lock(settling_);
+  // The row and its slots, as a table of one row.
+  const auto row_of = [&](const Tensor& all) { return narrow(all, 0, row, 1).clone(); };
+  std::array<Tensor, max_slots> slots;
+  for (std::size_t s = 0; s < slots.size(); ++s) {
+    if (slots_[s].defined()) slots[s] = row_of(slots_[s]);
+  }
+  if (history_ != nullptr) {
+    const Tensor param = empty({1, dim_}, {table_.dtype, device_});
+    const Idle idle(*this, &row, 1);
+    SettleRows settle = request(nullptr, 1, idle);
+    settle.param = part(param, 0, dim_);
+    const std::size_t bytes = static_cast<std::size_t>(dim_) * item_size(table_.dtype);
+    std::memcpy(settle.param.data, table_.as<char>() + static_cast<std::size_t>(row) * bytes, bytes);
+    for (std::size_t s = 0; s < slots.size(); ++s) {
+      if (slots[s].defined()) settle.slots[s] = embergrad::detail::unsettled_view(slots[s]);
+    }
+    launch(device_, settle);
+  }
+  return slots[slot].reshape({slots[slot].numel()});
 }
 
 void RowClock::sweep(std::int64_t touched) {
   const bool spares = history_->spares_untouched();
-  const std::int64_t visits = std::min(rows_, (spares ? touched / sweep_share : rows_ / replay_sweep_steps) + 1);
+  const std::int64_t wanted = spares ? std::max(least_visits, touched / sweep_share) : rows_ / replay_sweep_steps + 1;
+  const std::int64_t visits = std::min(rows_, wanted);
   const std::int64_t now = history_->now();
   std::int64_t forgotten = 0;
   swept_.clear();

@@ -25,7 +25,7 @@ class RowClock final : public embergrad::detail::DeferredRows {
   // --- what a storage asks for
   [[nodiscard]] std::int64_t dim() const override { return dim_; }
   [[nodiscard]] bool pending() const override { return pending_.load(std::memory_order_acquire); }
-  void read(const std::int64_t* rows, std::int64_t count, View out) const override;
+  void read(const std::int64_t* rows, std::int64_t count, View out, bool for_step) const override;
   void settle(const std::int64_t* rows, std::int64_t count) override;
   void settle_all() override;
   void skip(std::int64_t row) override;
@@ -35,8 +35,11 @@ class RowClock final : public embergrad::detail::DeferredRows {
   void begin(const StepPlan& plan, const std::array<Tensor, max_slots>& slots, std::int64_t steps_before);
   // Brings rows up to date and steps them; `grad` holds their gradients. None is frozen.
   void step(const StepPlan& plan, const std::int64_t* rows, std::int64_t count, const View& grad);
-  // Lets one step of time pass for all rows that were not stepped. `touched`: rows that were.
-  void end(const StepPlan& plan, std::int64_t touched);
+  // The step is done: `rows` were stepped, or are frozen; for all others one step of time passes.
+  void end(const StepPlan& plan, const std::int64_t* rows, std::int64_t count);
+
+  // What slot `slot` would have for a row if that were brought up to date. Nothing is changed.
+  [[nodiscard]] Tensor slot_of_row(std::int64_t row, std::size_t slot) const;
 
   // The step since the last settling of all, of the parameter's count `steps`, to which each row is up to date.
   [[nodiscard]] std::vector<std::int64_t> last_steps(std::int64_t steps) const;
@@ -47,7 +50,7 @@ class RowClock final : public embergrad::detail::DeferredRows {
  private:
   // Gaps and spans of some rows.
   class Idle;
-  // What the last lookup on the tape made of its rows: the step that follows need not make it again.
+  // What the last lookup for a step made of its rows: the step need not make it again.
   struct Recent {
     std::vector<std::int64_t> rows;  // ascending
     std::vector<char> param;         // their values, row by row

@@ -19,6 +19,7 @@ struct LinearTime {
 struct RmspropTime {
   Matrix2 step;  // of w and momentum
   double alpha;
+  double eps;
   bool centered;
 };
 // Closed: w goes on by the sign of the moment (slot 0), which fades.

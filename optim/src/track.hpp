@@ -29,8 +29,8 @@ class Track {
   [[nodiscard]] std::int64_t begin() const { return begin_; }
   [[nodiscard]] std::int64_t end() const { return end_; }
   void forget_before(std::int64_t step) {
-    if (step <= begin_) return;
     if (step > end_) step = end_;
+    if (step <= begin_) return;
     const std::int64_t first = step == end_ ? past(end_) : step / block_size;
     for (std::int64_t b = begin_ / block_size; b < first && b < past(end_); ++b) {
       spare_.push_back(std::move(blocks_[slot(b * block_size)]));

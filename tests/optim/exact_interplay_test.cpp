@@ -217,6 +217,40 @@ BOOST_AUTO_TEST_CASE(tables_that_grow) {
   });
 }
 
+// Saved after growing, before the next step.
+BOOST_AUTO_TEST_CASE(saved_once_grown) {
+  for (const Trainer& trainer : one_of_each_kind()) {
+    Run run(trainer, true);
+    Tensor longer = leaf(eg::cat({run.values(), eg::ones({5, 4}, f64)}, 0));
+    eg::nn::Embedding layer({.num_embeddings = 200, .embedding_dim = 4, .sparse = true, .weight = run.table});
+    eg::Generator generator(4);
+    layer.grow(205, generator);
+    const auto other = trainer.make({longer});
+    other->load_state_dict(run.optimizer->state_dict());
+    for (const auto& [name, tensor] : other->state_dict()) {
+      if (name.starts_with("state.") && tensor.dim() == 2) BOOST_TEST(tensor.size(0) == 205, name);
+    }
+  }
+}
+
+// Two parameters of one storage: each moves the rows in its own way, sparse or not.
+BOOST_AUTO_TEST_CASE(two_handles_of_one_table) {
+  for (const bool second_is_sparse : {true, false}) {
+    is_a_speed_switch([&](const Trainer& trainer, bool sparse) {
+      Tensor one = task().table();
+      Tensor two = leaf(one.detach());
+      const auto optimizer = trainer.make({one, two});
+      for (std::int64_t step = 0; step < 100; ++step) {
+        optimizer->zero_grad();
+        if (step % 5 != 3) task().backward(one, step, sparse);
+        if (step >= 40 && step % 3 != 1) task().backward(two, step + 7, sparse && second_is_sparse);
+        optimizer->step();
+      }
+      return one.detach().clone();
+    });
+  }
+}
+
 BOOST_AUTO_TEST_CASE(tables_that_change_their_type) {
   for (const Trainer& trainer : one_of_each_kind()) {
     const auto train = [&](bool sparse) {

@@ -255,7 +255,7 @@ BOOST_AUTO_TEST_CASE(options_change_on_the_way) {
   });
   adamw("eps and amsgrad", {.lr = 1e-2}, [](optim::AdamWOptions& options, std::int64_t step) {
     options.eps = step < 150 ? 1e-8 : step < 350 ? 1e-2 : 1e-5;
-    options.amsgrad = step >= 250;
+    options.amsgrad = step >= 250 || (step >= 60 && step < 120);
   });
   adamw("AdamW's decay that turns signs", {.lr = 1e-2},
         [](optim::AdamWOptions& options, std::int64_t step) { options.weight_decay = step % 100 == 50 ? 150 : 1e-2; });

@@ -54,9 +54,9 @@ extern template class AdamFamily<AdamWOptions>;
 ///   w -= lr/(1 - β1^t) · m / (√v^ / √(1 - β2^t) + eps)
 /// State: step (t, float32 as in PyTorch), exp_avg (m), exp_avg_sq (v), max_exp_avg_sq (with amsgrad).
 /// `Updates::exact` without weight_decay is bounded: a row's idle time is one evaluation whose relative error has a
-/// proven bound, below 1e-6 in float32. With weight_decay, or betas without a good bound (β1 near √β2 or above), every
-/// row's idle steps are replayed: to the bit what dense training does, at Θ(rows) a step; AdamW is bounded with decay
-/// too.
+/// proven bound, below 3e-6 in float32 (docs/optimizers.md has its conditions). With weight_decay, or betas without a
+/// good bound (β1 near √β2 or above), every row's idle steps are replayed: to the bit what dense training does, at
+/// Θ(rows) a step; AdamW is bounded with decay too.
 class Adam : public detail::AdamFamily<AdamOptions> {
  public:
   /// One group. ValueError for invalid options, for no parameters, and for ones that are undefined, no leaves or given

@@ -77,8 +77,8 @@ class Optimizer {
   [[nodiscard]] std::int64_t skipped_steps() const { return skipped_; }
   /// Brings every row of every table up to date. Never needed: whoever reads does so. O(rows · dim).
   void settle_all();
-  /// For each row of a table the step, counted by the optimizer's steps of that parameter, to which it is up to date;
-  /// empty if all rows are.
+  /// For each row of a table the step, counted by the optimizer's steps of that parameter (where `step` is not saved,
+  /// since it was loaded), to which it is up to date; empty if all rows are.
   [[nodiscard]] std::vector<std::int64_t> last_steps(std::size_t parameter) const;
   /// Bytes held to bring idle rows up to date, beyond parameters and their state.
   [[nodiscard]] std::int64_t history_bytes() const;
@@ -89,8 +89,13 @@ class Optimizer {
 
   /// A state tensor of a parameter under PyTorch's name (`momentum_buffer`; `step`, `exp_avg`, …: each optimizer says
   /// which); undefined if there is none yet. Parameters are counted over all groups. IndexError if there is
-  /// no such parameter, ValueError if this optimizer has no state of that name.
+  /// no such parameter, ValueError if this optimizer has no state of that name. All rows are brought up to date; the
+  /// tensor is the optimizer's own, and its idle rows are behind again after the next step.
   [[nodiscard]] Tensor state(std::size_t parameter, std::string_view name) const;
+  /// Row `row` of such a tensor as dense training would have it: (dim), or (1) where there is one number for a row. A
+  /// copy; nothing is brought up to date, O(dim). IndexError for a row outside the table, ShapeError for what has no
+  /// rows.
+  [[nodiscard]] Tensor state_of_row(std::size_t parameter, std::int64_t row, std::string_view name) const;
 
   /// All that `load_state_dict` needs to go on as if never stopped: `optimizer.TYPE` (the version of this layout),
   /// `param_groups.GROUP.params` and `param_groups.GROUP.OPTION`, `state.PARAMETER.NAME`. The tensors are the
@@ -130,10 +135,12 @@ class Optimizer {
   struct Entry {
     Tensor parameter;                      ///< the handle
     std::size_t group = 0;                 ///< its group
-    std::int64_t steps = 0;                ///< taken so far
+    std::int64_t steps = 0;                ///< taken so far; since loading, where they are not saved
     float number = 1;                      ///< see Layout
     std::array<Tensor, max_slots> slots;   ///< undefined until used
     std::array<Tensor, max_slots> spares;  ///< made before anything is changed, for slots that are missing
+    std::array<bool, max_slots> in_use{};  ///< slots that the last step moved
+    bool is_shared = false;                ///< another parameter here has the same storage: all rows at every step
     Tensor dense_grad = {};                ///< made likewise, of a sparse gradient that all rows take part in
     std::shared_ptr<detail::Deferral> deferral = {};  ///< of a table whose rows may be behind
   };
@@ -203,6 +210,9 @@ class Optimizer {
   [[nodiscard]] const Entry& checked_entry(std::size_t parameter) const;
   [[nodiscard]] Shape slot_shape(const Tensor& parameter) const;
   void take_over(const Tensor& parameter);
+  bool meets_its_like(std::size_t index, Way way);
+  [[nodiscard]] std::size_t slot_named(std::string_view name) const;
+  [[nodiscard]] Tensor up_to_size(const Entry& entry, std::size_t slot) const;
   void warn_of_replay(const Entry& entry);
   [[nodiscard]] bool replays(const Entry& entry) const;
   [[nodiscard]] Way way_of(const Entry& entry, const detail::StepPlan& plan) const;
