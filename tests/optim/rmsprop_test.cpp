@@ -96,4 +96,14 @@ BOOST_AUTO_TEST_CASE(options_are_validated) {
   check_refused<RMSprop>(RMSpropOptions{.momentum = -1}, {"momentum"});
 }
 
+// Dense training would divide 0 by 0.
+BOOST_AUTO_TEST_CASE(exact_updates_need_an_eps) {
+  Tensor p = leaf(eg::ones({3, 2}));
+  RMSprop optimizer({p}, {.eps = 0});
+  p.set_grad(eg::RowSparse::from_rows(eg::tensor({1}), eg::ones({1, 2}), 3));
+  BOOST_TEST(refuses<eg::ValueError>([&] { optimizer.step(); }, {"RMSprop", "eps is 0"}));
+  optimizer.set_updates(0, optim::Updates::touched_only);
+  BOOST_TEST(optimizer.step());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
