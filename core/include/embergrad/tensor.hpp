@@ -169,8 +169,7 @@ class Tensor {
   }
   /// Changes one element in place (see `fill` for what in-place means).
   void set(std::initializer_list<std::int64_t> position, Scalar value);
-  /// Read access to the elements on the host. Valid while the tensor lives; of a table under sparse gradients up to
-  /// date until the next optimizer step. DTypeError unless T is the element type; DeviceError off the CPU.
+  /// Elements on the host, up to date until the next optimizer step. DTypeError for another T; DeviceError off the CPU.
   template <class T>
   [[nodiscard]] const T* data() const {
     return static_cast<const T*>(raw_data(dtype_of<T>));
