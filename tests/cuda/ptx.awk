@@ -14,7 +14,7 @@ function fail(what) {
 }
 
 function end_of_kernel() {
-  if (kernel != "" && kernel ~ /(MapOne|MapTwo|FillWords|GatherWordsINS0_4Pack)/ && vectors == 0) {
+  if (kernel != "" && kernel ~ /(MapOne|MapTwo|FillWords|DrawNumbers|DropNumbers|GatherWordsINS0_4Pack)/ && vectors == 0) {
     fail("no vector access")
   }
   kernel = ""
