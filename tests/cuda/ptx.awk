@@ -6,7 +6,7 @@
 BEGIN {
   c_library = "5rules(3Log|10LogSigmoid|3Pow|11PowGradBase|15PowGradExponent)E"
   c_library_double = "5rules(3Exp|7Sigmoid|4Tanh)EEEd"
-  c_library_rows = "SoftmaxRowsI(Lb1E|Lb0Ed)|SoftmaxGradRowsILb1Ed|CrossEntropyRows"  # log; exp of float64
+  c_library_rows = "SoftmaxRowsI(Lb1E|Lb0Ed)|SoftmaxGradRowsILb1Ed|CrossEntropyRows|BinaryCrossEntropyMapILb[01]Ed"  # log; exp of float64
 }
 
 function fail(what) {
@@ -15,7 +15,7 @@ function fail(what) {
 }
 
 function end_of_kernel() {
-  if (kernel != "" && kernel ~ /(MapOne|MapTwo|FillWords|DrawNumbers|DropNumbers|SoftmaxRows|SoftmaxGradRows|NllGradRows|CrossEntropyRows|CrossEntropyGradRows|GatherWordsINS0_4Pack)/ && vectors == 0) {
+  if (kernel != "" && kernel ~ /(MapOne|MapTwo|FillWords|DrawNumbers|DropNumbers|SoftmaxRows|SoftmaxGradRows|NllGradRows|CrossEntropyRows|CrossEntropyGradRows|BinaryCrossEntropyMap|GatherWordsINS0_4Pack)/ && vectors == 0) {
     fail("no vector access")
   }
   kernel = ""
