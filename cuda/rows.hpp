@@ -109,7 +109,7 @@ class Team {
         if (rows_.packs || k + j < count) own.values[j] = Larger{}(own.values[j], x.values[j]);
       }
     }
-    return over_lanes(over_units(none, own, Larger{}), Larger{});
+    return over_lanes(over_units(none, own, EachLane<Larger>{}), Larger{});
   }
 
   // Their sum: each lane in blocks of 64, these in blocks of 64, and these in order; then the lanes pairwise.
@@ -131,11 +131,21 @@ class Team {
             if (rows_.packs || k + j < all) own.values[j] += x.values[j];
           }
         }
-        middle = over_units(middle, own, Sum{});
+        middle = over_units(middle, own, EachLane<Sum>{});
       }
       for (int j = 0; j < width; ++j) total.values[j] += middle.values[j];
     }
     return over_lanes(total, Sum{});
+  }
+
+  // What op makes of all that the row's threads have.
+  template <class V, class Op>
+  EMBERGRAD_HD V fold(const V& none, const V& own, const Op& op) {
+    V columns[Rows<T>::threads_per_unit];
+    all_columns(over_units(none, own, op), columns);
+    V result = columns[0];
+    for (int column = 1; column < Rows<T>::threads_per_unit; ++column) result = op(result, columns[column]);
+    return result;
   }
 
   std::int64_t row = 0;
@@ -150,43 +160,49 @@ class Team {
   struct Larger {
     EMBERGRAD_HD T operator()(T a, T b) const { return b > a ? b : a; }
   };
+  template <class Op>
+  struct EachLane {
+    EMBERGRAD_HD Pack<T> operator()(Pack<T> a, const Pack<T>& b) const {
+      for (int j = 0; j < width; ++j) a.values[j] = Op{}(a.values[j], b.values[j]);
+      return a;
+    }
+  };
+  template <class V>
   struct Slots {
-    Pack<T> of[default_threads];
+    V of[default_threads];
   };
 
   [[nodiscard]] EMBERGRAD_HD int slot(int unit, int column) const {
     return (row_in_block_ * rows_.units + unit) * Rows<T>::threads_per_unit + column;
   }
 
-  // For each lane: start, then what each unit has, in order.
-  template <class Op>
-  EMBERGRAD_HD Pack<T> over_units(Pack<T> start, const Pack<T>& own, const Op& op) {
-    if (rows_.units == 1) {
-      for (int j = 0; j < width; ++j) start.values[j] = op(start.values[j], own.values[j]);
-      return start;
-    }
-    Slots& slots = block_.template shared<Slots>();
+  // For each column: start, then what each unit has, in order.
+  template <class V, class Op>
+  EMBERGRAD_HD V over_units(V start, const V& own, const Op& op) {
+    if (rows_.units == 1) return op(start, own);
+    auto& slots = block_.template shared<Slots<V>>();
     slots.of[slot(unit_, column_)] = own;
     block_.sync();
-    for (int unit = 0; unit < rows_.units; ++unit) {
-      const Pack<T> x = slots.of[slot(unit, column_)];
-      for (int j = 0; j < width; ++j) start.values[j] = op(start.values[j], x.values[j]);
-    }
+    for (int unit = 0; unit < rows_.units; ++unit) start = op(start, slots.of[slot(unit, column_)]);
     block_.sync();  // before the slots are written again
     return start;
   }
 
-  template <class Op>
-  EMBERGRAD_HD T over_lanes(const Pack<T>& own, const Op& op) {
-    Slots& slots = block_.template shared<Slots>();
+  template <class V>
+  EMBERGRAD_HD void all_columns(const V& own, V* columns) {
+    auto& slots = block_.template shared<Slots<V>>();
     slots.of[slot(unit_, column_)] = own;
     block_.sync();
-    T lanes[Rows<T>::lanes];
-    for (int column = 0; column < Rows<T>::threads_per_unit; ++column) {
-      const Pack<T> x = slots.of[slot(unit_, column)];
-      for (int j = 0; j < width; ++j) lanes[column * width + j] = x.values[j];
-    }
+    for (int column = 0; column < Rows<T>::threads_per_unit; ++column) columns[column] = slots.of[slot(unit_, column)];
     block_.sync();
+  }
+
+  template <class Op>
+  EMBERGRAD_HD T over_lanes(const Pack<T>& own, const Op& op) {
+    Pack<T> columns[Rows<T>::threads_per_unit];
+    all_columns(own, columns);
+    T lanes[Rows<T>::lanes];
+    for (int lane = 0; lane < Rows<T>::lanes; ++lane) lanes[lane] = columns[lane / width].values[lane % width];
     for (int half = Rows<T>::lanes / 2; half > 0; half /= 2) {
       for (int lane = 0; lane < half; ++lane) lanes[lane] = op(lanes[lane], lanes[lane + half]);
     }
