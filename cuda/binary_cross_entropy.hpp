@@ -84,8 +84,9 @@ void run_binary_cross_entropy(const Start& start, const StridedView& logits, con
   body.packs = body.places.rank == 1 && all_on_packs(body.out);
   for (int k = 0; k < Body::inputs; ++k) {
     body.in[k] = static_cast<const T*>(views[k].data);
-    const std::int64_t stride = body.places.strides[k][0];
-    body.packs = body.packs && (stride == 0 || (stride == 1 && all_on_packs(body.in[k])));
+    if (body.packs && body.places.strides[k][0] != 0) {
+      body.packs = body.places.strides[k][0] == 1 && all_on_packs(body.in[k]);
+    }
   }
   start(body, grid_for(body.packs ? divide_up(body.places.size, Pack<T>::width) : body.places.size));
 }

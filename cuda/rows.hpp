@@ -22,29 +22,36 @@ struct Rows {
 
   [[nodiscard]] EMBERGRAD_HD int team() const { return units * threads_per_unit; }
 
-  // Blocks of fewer threads where there would be too few of them.
+  // Blocks of fewer threads where there would be too few of them; rows beside each other stay eight to a block.
   [[nodiscard]] Grid grid() const {
+    const int least = inner == 1 ? team() : 8 * team();
     int threads = default_threads;
-    while (threads > 32 && threads > team() && divide_up(rows, threads / team()) < 512) threads /= 2;
+    while (threads > 32 && threads > least && divide_up(rows, threads / team()) < 512) threads /= 2;
     const std::int64_t blocks = divide_up(rows, threads / team());
     return {blocks < most_blocks ? blocks : most_blocks, threads};
   }
+
+  // More units, until teams take rows whole, `step` elements in each. Rows beside each other are for neighbouring
+  // threads: they have few units, or one where there are rows enough.
+  void widen(std::int64_t step) {
+    const int most = inner == 1 ? most_units : (rows < 16384 ? 8 : 1);
+    while (units < most && units * step < count) units *= 2;
+  }
 };
 
-// Teams that add up rows, and teams that only walk over them. Rows that lie beside each other have one unit, so that
-// neighbouring threads have neighbouring rows.
+// Teams that add up rows, and teams that only walk over them.
 template <class T, class... Pointers>
 Rows<T> rows_to_sum(std::int64_t outer, std::int64_t count, std::int64_t inner, Pointers... pointers) {
   using R = Rows<T>;
   R rows{outer * inner, count, inner, R::lanes * R::terms, 1, false};
   rows.packs = inner == 1 && count % Pack<T>::width == 0 && all_on_packs(pointers...);
-  while (inner == 1 && rows.units < R::most_units && rows.units * rows.unit < count) rows.units *= 2;
+  rows.widen(rows.unit);
   return rows;
 }
 template <class T, class... Pointers>
 Rows<T> rows_to_walk(std::int64_t outer, std::int64_t count, std::int64_t inner, Pointers... pointers) {
   Rows<T> rows = rows_to_sum<T>(outer, count, inner, pointers...);
-  while (inner == 1 && rows.units < Rows<T>::most_units && rows.units * Rows<T>::lanes < count) rows.units *= 2;
+  rows.widen(Rows<T>::lanes);
   return rows;
 }
 
