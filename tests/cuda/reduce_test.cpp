@@ -164,26 +164,25 @@ BOOST_AUTO_TEST_CASE(topk) {
     for (const std::int64_t k : {std::int64_t{0}, std::int64_t{1}, std::int64_t{5}, count / 2, count}) {
       if (k > count) continue;
       const bool smallest = (number + static_cast<std::uint64_t>(k)) % 2 == 0;
-      for (const bool sorted : {false, true}) {
-        const std::string name = fmt::format("{} {} of ({}, {}, {}){}", k, smallest ? "smallest" : "largest", outer,
-                                             count, inner, sorted ? ", sorted" : "");
-        Numbers<T> cpu_values(outer * k * inner, 0);
-        Numbers<T> values(outer * k * inner, 0);
-        Numbers<std::int64_t> cpu_indices(outer * k * inner, 0);
-        Numbers<std::int64_t> indices(outer * k * inner, 0);
-        eg::TopkMiddle request{in.view(), cpu_values.view(), cpu_indices.view(), outer, count, inner, k, smallest,
-                               sorted};
-        eg::run(eg::OnCpu{}, request);
-        request.values = values.view();
-        request.indices = indices.view();
-        eg::cuda::run_with(AnyGrid{number / 3}, request);
-        if (!sorted) {
-          order_by_place(cpu_values, cpu_indices, outer, k, inner);
-          order_by_place(values, indices, outer, k, inner);
-        }
-        expect_same(name, number / 3, values, cpu_values);
-        expect_same(name, number / 3, indices, cpu_indices);
+      const bool sorted = k != count / 2 || number % 2 == 1;
+      const std::string name = fmt::format("{} {} of ({}, {}, {}){}", k, smallest ? "smallest" : "largest", outer,
+                                           count, inner, sorted ? ", sorted" : "");
+      Numbers<T> cpu_values(outer * k * inner, 0);
+      Numbers<T> values(outer * k * inner, 0);
+      Numbers<std::int64_t> cpu_indices(outer * k * inner, 0);
+      Numbers<std::int64_t> indices(outer * k * inner, 0);
+      eg::TopkMiddle request{in.view(), cpu_values.view(), cpu_indices.view(), outer, count, inner, k, smallest,
+                             sorted};
+      eg::run(eg::OnCpu{}, request);
+      request.values = values.view();
+      request.indices = indices.view();
+      eg::cuda::run_with(AnyGrid{number / 3}, request);
+      if (!sorted) {
+        order_by_place(cpu_values, cpu_indices, outer, k, inner);
+        order_by_place(values, indices, outer, k, inner);
       }
+      expect_same(name, number / 3, values, cpu_values);
+      expect_same(name, number / 3, indices, cpu_indices);
     }
   });
 }
