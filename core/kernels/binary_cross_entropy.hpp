@@ -19,5 +19,7 @@ struct BinaryCrossEntropyGrad {
 
 void run(OnCpu, const BinaryCrossEntropy&);
 void run(OnCpu, const BinaryCrossEntropyGrad&);
+void run(OnCuda, const BinaryCrossEntropy&);
+void run(OnCuda, const BinaryCrossEntropyGrad&);
 
 }  // namespace embergrad

@@ -49,5 +49,9 @@ void run(OnCpu, const NllLoss&);
 void run(OnCpu, const NllLossGrad&);
 void run(OnCpu, const CrossEntropy&);
 void run(OnCpu, const CrossEntropyGrad&);
+void run(OnCuda, const NllLoss&);
+void run(OnCuda, const NllLossGrad&);
+void run(OnCuda, const CrossEntropy&);
+void run(OnCuda, const CrossEntropyGrad&);
 
 }  // namespace embergrad

@@ -28,5 +28,8 @@ struct ApplyDropout {
 void run(OnCpu, const DrawUniform&);
 void run(OnCpu, const DrawNormal&);
 void run(OnCpu, const ApplyDropout&);
+void run(OnCuda, const DrawUniform&);
+void run(OnCuda, const DrawNormal&);
+void run(OnCuda, const ApplyDropout&);
 
 }  // namespace embergrad

@@ -42,5 +42,8 @@ void run(OnCpu, const ExtremeMiddle&);
 void run(OnCpu, const TopkMiddle&);
 void run(OnCpu, const PlaceMiddle&);
 void run(OnCuda, const SumMiddle&);
+void run(OnCuda, const ExtremeMiddle&);
+void run(OnCuda, const TopkMiddle&);
+void run(OnCuda, const PlaceMiddle&);
 
 }  // namespace embergrad

@@ -22,5 +22,7 @@ struct SoftmaxGrad {
 
 void run(OnCpu, const Softmax&);
 void run(OnCpu, const SoftmaxGrad&);
+void run(OnCuda, const Softmax&);
+void run(OnCuda, const SoftmaxGrad&);
 
 }  // namespace embergrad

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include <embergrad/autograd.hpp>
 #include <embergrad/error.hpp>
@@ -160,6 +161,117 @@ BOOST_AUTO_TEST_CASE(matmul) {
   }
 }
 
+namespace {
+
+// The gradient of a function's first argument where the result's is another tensor.
+template <class Function>
+auto gradient_of(const Function& function, const Tensor& grad_out) {
+  return [&function, grad_out](const Tensor& a, const Tensor& b) {
+    const Tensor x = a.detach().clone().set_requires_grad();
+    const Tensor out = function(x, b);
+    (out * grad_out.to(out.device()).reshape(out.shape())).sum().backward();
+    return x.grad().to_dense();
+  };
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(softmax) {
+  Draw draw(6);
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const std::int64_t count : {1, 17, 128, 1025, 70001}) {
+      const Tensor x = draw.uniform({3, count}, dtype, -4, 4);
+      const auto along_rows = [](const Tensor& a, const Tensor&) { return eg::softmax(a, 1); };
+      const auto log_along_rows = [](const Tensor& a, const Tensor&) { return eg::log_softmax(a, 1); };
+      const auto along_columns = [](const Tensor& a, const Tensor&) { return eg::softmax(a, 0); };
+      const Tensor grad = draw.uniform({3, count}, dtype);
+      const bool bits = dtype == DType::float32;  // our own exp
+      same_on_both("softmax", along_rows, x, x, bits);
+      same_on_both("softmax of columns", along_columns, x, x, bits);
+      same_on_both("log_softmax", log_along_rows, x, x, false);
+      same_on_both("gradient of softmax", gradient_of(along_rows, grad), x, x, bits);
+      same_on_both("gradient of log_softmax", gradient_of(log_along_rows, grad), x, x, false);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(losses) {
+  Draw draw(7);
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const std::int64_t classes : {2, 17, 1025}) {
+      for (const double smoothing : {0.0, 0.1}) {
+        const Tensor logits = draw.uniform({40, classes}, dtype, -4, 4);
+        const Tensor target = draw.integers({40}, 0, classes - 1);
+        const Tensor weight = draw.uniform({classes}, dtype, 0.5, 2);
+        const auto loss = [&](const Tensor& x, const Tensor& y) {
+          return eg::cross_entropy(x, y,
+                                   {.weight = weight.to(x.device()), .ignore_index = 1, .label_smoothing = smoothing});
+        };
+        const auto nll = [&](const Tensor& x, const Tensor& y) {
+          return eg::nll_loss(x, y, {.ignore_index = 0, .reduction = eg::Reduction::none});
+        };
+        const Tensor one = eg::ones({1}, {dtype});
+        same_on_both("cross_entropy", loss, logits, target, false);
+        same_on_both("gradient of cross_entropy", gradient_of(loss, one), logits, target, false);
+        same_on_both("nll_loss", nll, logits, target);
+        same_on_both("gradient of nll_loss", gradient_of(nll, eg::ones({40}, {dtype})), logits, target);
+      }
+    }
+    const Tensor x = draw.uniform({33, 5}, dtype, -9, 9);
+    const Tensor t = draw.uniform({33, 5}, dtype, 0, 1);
+    const Tensor p = draw.uniform({5}, dtype, 0.5, 2);
+    const auto loss = [&](const Tensor& a, const Tensor& b) {
+      return eg::binary_cross_entropy_with_logits(a, b,
+                                                  {.reduction = eg::Reduction::none, .pos_weight = p.to(a.device())});
+    };
+    const bool bits = dtype == DType::float32;
+    same_on_both("binary_cross_entropy", loss, x, t, bits);
+    same_on_both("gradient of binary_cross_entropy", gradient_of(loss, eg::ones({33, 5}, {dtype})), x, t, bits);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(random_numbers) {
+  for (const DType dtype : {DType::float32, DType::float64}) {
+    for (const std::int64_t n : {1, 33, 100001}) {
+      const auto drawn = [&](Device device, const auto& draw_from) {
+        eg::manual_seed(11);
+        return draw_from(eg::TensorOptions{dtype, device}).to(Device::cpu());
+      };
+      const auto same = [&](const char* name, const auto& draw_from) {
+        BOOST_TEST(eg::test::same_bits(name, drawn(gpu, draw_from), drawn(Device::cpu(), draw_from)));
+      };
+      same("rand", [n](const eg::TensorOptions& options) { return eg::rand({n}, options); });
+      same("randn", [n](const eg::TensorOptions& options) { return eg::randn({n}, options); });
+      same("dropout",
+           [n](const eg::TensorOptions& options) { return eg::dropout(eg::full({n}, 0.7, options), {.p = 0.3}); });
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(extremes) {
+  Draw draw(8);
+  for (const DType dtype : {DType::float32, DType::float64, DType::int64}) {
+    for (const std::int64_t n : {1, 17, 1025, 70001}) {
+      const Tensor x = draw.uniform({3, n}, DType::float64, -50, 50).to(dtype);
+      same_on_both(
+          "max", [](const Tensor& a, const Tensor&) { return eg::max(a, 1).values; }, x, x);
+      same_on_both(
+          "argmin", [](const Tensor& a, const Tensor&) { return eg::argmin(a, 1); }, x, x);
+      same_on_both(
+          "amax of columns", [](const Tensor& a, const Tensor&) { return eg::amax(a, {0}); }, x, x);
+      for (const std::int64_t k : {std::int64_t{1}, n}) {
+        same_on_both(
+            "topk", [k](const Tensor& a, const Tensor&) { return eg::topk(a, k).values; }, x, x);
+        same_on_both(
+            "places of topk", [k](const Tensor& a, const Tensor&) { return eg::topk(a, k).indices; }, x, x);
+      }
+    }
+  }
+  const Tensor x = draw.uniform({3, 50});
+  const auto best = [](const Tensor& a, const Tensor&) { return eg::topk(a, 4).values; };
+  same_on_both("gradient of topk", gradient_of(best, draw.uniform({3, 4})), x, x);
+}
+
 // Forward, backward and an update by hand; and twice the same.
 BOOST_AUTO_TEST_CASE(a_step) {
   Draw draw(5);
@@ -179,7 +291,12 @@ BOOST_AUTO_TEST_CASE(a_step) {
 
 BOOST_AUTO_TEST_CASE(refusals) {
   const Tensor there = eg::ones({4, 5}, {DType::float32, gpu});
-  BOOST_TEST(refuses<eg::DeviceError>([&] { return eg::softmax(there, 1); }, {"cuda:0", "no CUDA kernel", "Softmax"}));
+  const std::vector<Tensor> lstm_weights(2, eg::ones({4, 1}, {DType::float32, gpu}));
+  BOOST_TEST(refuses<eg::DeviceError>(
+      [&] {
+        return eg::lstm(eg::ones({1, 1, 1}, {DType::float32, gpu}), {}, lstm_weights, {.bias = false}).output;
+      },
+      {"cuda:0", "no CUDA kernel", "Lstm"}));
   BOOST_TEST(refuses<eg::DeviceError>([&] { return there.to(Device::cuda(63)); }, {"cuda:63 asked for"}));
   BOOST_TEST(refuses<eg::OutOfMemory>(
       [&] {

@@ -1,5 +1,11 @@
-// Sums: threads that work together, in the CPU's order of summation.
+// Threads that work together: sums in the CPU's order of summation, extremes and selections to the bit.
 #include "cuda/reduce.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "cuda/same_bits.hpp"
 
@@ -60,6 +66,151 @@ BOOST_AUTO_TEST_CASE(sums_of_columns) {
     }
   });
   check_sum<float>(1, 64 * 64 * 64 + 1, 2, 1);
+}
+
+namespace {
+
+struct Sizes {
+  std::int64_t outer, count, inner;
+};
+
+constexpr Sizes sizes_to_compare[] = {{0, 3, 1},   {1, 1, 1},    {3, 2, 1},    {70, 17, 1},  {2, 31, 1},  {2, 32, 1},
+                                      {2, 33, 1},  {2, 63, 1},   {2, 64, 1},   {2, 65, 1},   {2, 255, 1}, {2, 256, 1},
+                                      {2, 257, 1}, {1, 1030, 1}, {1, 4095, 1}, {1, 4097, 1}, {2, 1, 3},   {3, 17, 5},
+                                      {2, 64, 33}, {1, 700, 2},  {0, 5, 4}};
+
+// Few different numbers, so that many are equal: zeros of both signs too; now and then a NaN.
+template <class T>
+Numbers<T> with_equals(Draw& draw, std::int64_t size, std::uint64_t number) {
+  auto in = Numbers<T>::drawn(draw, size, number % 3 == 2 ? 1 : 0);
+  if (number % 4 == 0) return in;
+  for (std::int64_t i = 0; i < size; ++i) {
+    T& x = in.data()[i];
+    const bool special = number % 4 == 1 && draw.integer(0, 199) == 0;
+    if (!special) x = static_cast<T>(number % 4 == 3 ? draw.integer(-2, 0) : draw.integer(-300, 300));
+    if constexpr (std::is_floating_point_v<T>) {
+      if (x == T(0) && draw.integer(0, 1) == 0) x = -T(0);
+    }
+  }
+  return in;
+}
+
+// Calls body(T{}, sizes, number) for types, sizes, and what the number decides.
+template <class Body>
+void for_comparisons(const Body& body) {
+  for_numbers([&](auto type) {
+    std::uint64_t number = 0;
+    for (const Sizes& sizes : sizes_to_compare) {
+      const int kinds = sizes.outer * sizes.count * sizes.inner > 600 ? 1 : 4;
+      for (int kind = 0; kind < kinds; ++kind) body(type, sizes, number++);
+    }
+  });
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(extremes) {
+  for_comparisons([](auto type, const Sizes& sizes, std::uint64_t number) {
+    using T = decltype(type);
+    const auto [outer, count, inner] = sizes;
+    Draw draw(number);
+    auto in = with_equals<T>(draw, outer * count * inner, number);
+    const auto values = Numbers<T>::drawn(draw, outer * inner, 0);
+    const auto indices = Numbers<std::int64_t>::drawn(draw, outer * inner, 0);
+    for (const bool smallest : {false, true}) {
+      const std::string name = fmt::format("{} of ({}, {}, {})", smallest ? "min" : "max", outer, count, inner);
+      const auto same = [&](auto& by_body, auto& by_cpu) { expect_same(name, number / 3, by_body, by_cpu); };
+      const auto both = [&](Numbers<T>& v, Numbers<std::int64_t>& i) {
+        return eg::ExtremeMiddle{in.view(), v.view(), i.view(), outer, count, inner, smallest};
+      };
+      run_both(name, number / 3, both, same, values, indices);
+      const auto value = [&](Numbers<T>& v) {
+        return eg::ExtremeMiddle{in.view(), v.view(), {}, outer, count, inner, smallest};
+      };
+      run_both(name, number / 3, value, same, values);
+      const auto index = [&](Numbers<std::int64_t>& i) {
+        return eg::ExtremeMiddle{in.view(), {}, i.view(), outer, count, inner, smallest};
+      };
+      run_both(name, number / 3, index, same, indices);
+    }
+  });
+}
+
+namespace {
+
+// The numbers of each column in the order of their places: what is not sorted may come in any order.
+template <class T>
+void order_by_place(Numbers<T>& values, Numbers<std::int64_t>& indices, std::int64_t outer, std::int64_t k,
+                    std::int64_t inner) {
+  for (std::int64_t column = 0; column < outer * inner; ++column) {
+    const auto at = [&](std::int64_t j) { return (column / inner * k + j) * inner + column % inner; };
+    std::vector<std::pair<std::int64_t, T>> found;
+    for (std::int64_t j = 0; j < k; ++j) found.emplace_back(indices.data()[at(j)], values.data()[at(j)]);
+    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (std::int64_t j = 0; j < k; ++j) {
+      std::tie(indices.data()[at(j)], values.data()[at(j)]) = found[static_cast<std::size_t>(j)];
+    }
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(topk) {
+  for_comparisons([](auto type, const Sizes& sizes, std::uint64_t number) {
+    using T = decltype(type);
+    const auto [outer, count, inner] = sizes;
+    Draw draw(number);
+    auto in = with_equals<T>(draw, outer * count * inner, number);
+    for (const std::int64_t k : {std::int64_t{0}, std::int64_t{1}, std::int64_t{5}, count / 2, count}) {
+      if (k > count) continue;
+      const bool smallest = (number + static_cast<std::uint64_t>(k)) % 2 == 0;
+      const bool sorted = k != count / 2 || number % 2 == 1;
+      const std::string name = fmt::format("{} {} of ({}, {}, {}){}", k, smallest ? "smallest" : "largest", outer,
+                                           count, inner, sorted ? ", sorted" : "");
+      Numbers<T> cpu_values(outer * k * inner, 0);
+      Numbers<T> values(outer * k * inner, 0);
+      Numbers<std::int64_t> cpu_indices(outer * k * inner, 0);
+      Numbers<std::int64_t> indices(outer * k * inner, 0);
+      eg::TopkMiddle request{in.view(), cpu_values.view(), cpu_indices.view(), outer, count, inner, k, smallest,
+                             sorted};
+      eg::run(eg::OnCpu{}, request);
+      request.values = values.view();
+      request.indices = indices.view();
+      eg::cuda::run_with(AnyGrid{number / 3}, request);
+      if (!sorted) {
+        order_by_place(cpu_values, cpu_indices, outer, k, inner);
+        order_by_place(values, indices, outer, k, inner);
+      }
+      expect_same(name, number / 3, values, cpu_values);
+      expect_same(name, number / 3, indices, cpu_indices);
+    }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(placing) {
+  const auto check = [](auto type, const Sizes& sizes, std::int64_t k, std::uint64_t number) {
+    using T = decltype(type);
+    const auto [outer, count, inner] = sizes;
+    Draw draw(number);
+    auto in = Numbers<T>::drawn(draw, outer * k * inner, 0);
+    Numbers<std::int64_t> indices(outer * k * inner, 0);
+    for (std::int64_t o = 0; o < outer; ++o) {
+      for (std::int64_t i = 0; i < inner; ++i) {
+        const std::int64_t first = draw.integer(0, count - 1);
+        for (std::int64_t j = 0; j < k; ++j) indices.data()[(o * k + j) * inner + i] = (first + j) % count;
+      }
+    }
+    auto out = Numbers<T>::drawn(draw, outer * count * inner, number % 3 == 2 ? 1 : 0);
+    expect_same_bits(fmt::format("PlaceMiddle ({}, {}, {})", outer, count, inner),
+                     eg::PlaceMiddle{in.view(), indices.view(), out.view(), outer, count, inner, k}, out, number / 3);
+  };
+  std::uint64_t number = 0;
+  for (const Sizes& sizes : sizes_to_compare) {
+    for (const std::int64_t k : {std::int64_t{0}, std::int64_t{1}, sizes.count / 2, sizes.count}) {
+      check(float{}, sizes, k, number);
+      check(double{}, sizes, k, number++);
+    }
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
