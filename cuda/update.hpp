@@ -3,6 +3,7 @@
 
 #include "cuda/block.hpp"
 #include "cuda/columns.hpp"
+#include "cuda/ordered_sum.hpp"
 #include "kernels/rules/convert.hpp"
 #include "kernels/rules/norm.hpp"
 #include "kernels/rules/update.hpp"
@@ -378,12 +379,7 @@ struct UpdateWholeRows : RowsOf<Row, T> {
         }
         block.sync();
         if (param == nullptr) return;
-        T total[lanes];
-        for (int j = 0; j < lanes; ++j) total[j] = sums[j];
-        for (int half = lanes / 2; half > 0; half /= 2) {
-          for (int j = 0; j < half; ++j) total[j] += total[j + half];
-        }
-        const T rate = Rule::rate(c, total[0] / static_cast<T>(dim), sum);
+        const T rate = Rule::rate(c, add_lanes(sums) / static_cast<T>(dim), sum);
         for (std::int64_t j = lane; j < dim; j += lanes) {
           const T w = number(j);
           block.store(param + j, rules::Converter<Row, T>::f(w - rate * gradient(w, j)));

@@ -1,4 +1,4 @@
-// Contracts: rows of a table, and sums of gradients by row.
+// Contracts: rows of a table, and sums of gradients by row. For a GPU, all that a request points to lies in its memory.
 #pragma once
 
 #include "kernels/launch.hpp"
@@ -72,5 +72,7 @@ void run(OnCpu, const RenormRows&);
 void run(OnCpu, const PlanBags&);
 void run(OnCpu, const SumSegments&);
 void run(OnCuda, const GatherRows&);
+void run(OnCuda, const RenormRows&);
+void run(OnCuda, const SumSegments&);
 
 }  // namespace embergrad
