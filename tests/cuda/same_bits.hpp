@@ -70,6 +70,17 @@ bool is_nan(T x) {
   return false;
 }
 
+// Emulated, by odd seeds with few blocks: each has more to do, and no result may show it.
+struct OnAnyGrid {
+  std::uint64_t seed;
+
+  template <class Body>
+  void operator()(const Body& body, cuda::Grid grid) const {
+    if (seed % 2 == 1) grid.blocks = std::min<std::int64_t>(grid.blocks, 3);
+    Emulated{seed}(body, grid);
+  }
+};
+
 // run(OnCpu) and the emulated bodies, on outputs that hold the same before. NaNs are all alike.
 template <class T, class Request>
 void expect_same_bits(const std::string& what, Request request, Numbers<T>& out, std::uint64_t seed) {
@@ -79,7 +90,7 @@ void expect_same_bits(const std::string& what, Request request, Numbers<T>& out,
   run(OnCpu{}, request);
   request.out.data = by_body.data();
   try {
-    cuda::run_with(Emulated{seed}, request);
+    cuda::run_with(OnAnyGrid{seed}, request);
   } catch (const EmulationError& error) {
     BOOST_ERROR(fmt::format("{}, {}: {}", what, name_of(dtype_of<T>), error.what()));
     return;

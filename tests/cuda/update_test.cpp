@@ -74,7 +74,7 @@ void expect_same(const std::string& what, const Parameter<Row>& before, Request 
   run(eg::OnCpu{}, request);
   show(request, by_body);
   try {
-    eg::cuda::run_with(Emulated{static_cast<std::uint64_t>(seed)}, request);
+    eg::cuda::run_with(OnAnyGrid{static_cast<std::uint64_t>(seed)}, request);
   } catch (const EmulationError& error) {
     BOOST_ERROR(fmt::format("{}: {}", what, error.what()));
     return;
@@ -271,7 +271,7 @@ void check_norm(std::int64_t size, double p, bool special, int seed) {
   run(eg::OnCpu{}, request);
   request.result = &by_body;
   std::vector<double> partial(static_cast<std::size_t>(eg::cuda::norm_chunks(request)));
-  eg::cuda::run_with(Emulated{static_cast<std::uint64_t>(seed)}, request, partial.data());
+  eg::cuda::run_with(OnAnyGrid{static_cast<std::uint64_t>(seed)}, request, partial.data());
   BOOST_CHECK_MESSAGE(
       by_cpu == by_body || (std::isnan(by_cpu) && std::isnan(by_body)),
       fmt::format("NormTerms of {} elements, p {}: {} by the body, {} by the CPU", size, p, by_body, by_cpu));
@@ -287,7 +287,7 @@ void check_clip(std::int64_t size, std::int64_t shift) {
     request.inout = by_cpu.view();
     run(eg::OnCpu{}, request);
     request.inout = by_body.view();
-    eg::cuda::run_with(Emulated{1}, request);
+    eg::cuda::run_with(OnAnyGrid{1}, request);
     BOOST_CHECK_MESSAGE(same_bits(by_cpu, by_body), fmt::format("{} of {} elements", what, size));
   };
   expect("ScaleInPlace", eg::ScaleInPlace{{}, 0.3});
