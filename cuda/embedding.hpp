@@ -1,8 +1,11 @@
-// Body of GatherRows.
+// Bodies of the contracts on rows of a table.
 #pragma once
 
 #include "cuda/block.hpp"
+#include "cuda/columns.hpp"
+#include "cuda/ordered_sum.hpp"
 #include "kernels/embedding.hpp"
+#include "kernels/rules/norm.hpp"
 #include "kernels/visit.hpp"
 
 namespace embergrad::cuda {
@@ -33,6 +36,172 @@ struct GatherWords {
         const Word* from = table + row * width;
         for (std::int64_t j = lane; j < width; j += lanes) block.store(to + j, block.load(from + j));
       }
+    }
+  }
+};
+
+// out[r(s), :] (+)= scale * the sum of segment s. Some threads add a segment of up to 64 places; for a longer one all
+// threads of the block make the sums of its blocks of 64, 64 at a time.
+template <class T, bool weighted, bool masked>
+struct SumPlaces {
+  static constexpr int terms = OrderedSum<T, 1, 1>::terms_of_block;
+  static constexpr int lanes = 16;
+  using Here = Columns<T>;
+  struct Sums {
+    T of[terms][lanes][Here::width];
+  };
+  struct Found {
+    int is_long;
+  };
+
+  SumSegments request;
+  RowShape shape;
+
+  template <Block B>
+  EMBERGRAD_HD void operator()(B& block) const {
+    int& is_long = block.template shared<Found>().is_long;
+    const int rows_at_once = block.threads() >> shape.lane_bits;
+    for (std::int64_t base = block.block() * rows_at_once; base < request.segments;
+         base += block.blocks() * rows_at_once) {
+      const std::int64_t s = base + (block.thread() >> shape.lane_bits);
+      const std::int64_t first = s < request.segments ? block.load(request.starts + s) : 0;
+      const std::int64_t end = s < request.segments ? block.load(request.starts + s + 1) : 0;
+      if (block.thread() == 0) is_long = 0;
+      block.sync();
+      if (end - first > terms) {
+        is_long = 1;
+      } else if (s < request.segments) {
+        add_alone(block, s, first, end);
+      }
+      block.sync();
+      if (is_long != 0) {
+        for (std::int64_t other = base; other < base + rows_at_once && other < request.segments; ++other) {
+          const std::int64_t begin = block.load(request.starts + other);
+          const std::int64_t after = block.load(request.starts + other + 1);
+          if (after - begin > terms) add_together(block, other, begin, after);
+        }
+      }
+      block.sync();  // before is_long is written again
+    }
+  }
+
+ private:
+  template <Block B>
+  EMBERGRAD_HD void add_places(B& block, const Here& at, std::int64_t first, std::int64_t end, T* sum) const {
+    for (int k = 0; k < Here::width; ++k) sum[k] = T(0);
+    for (std::int64_t i = first; i < end; ++i) {
+      const std::int64_t place = block.load(request.places + i);
+      T x[Here::width];
+      at.load(block, static_cast<const T*>(request.grad.data) + place * request.dim, x);
+      if constexpr (weighted) {
+        const T factor = block.load(static_cast<const T*>(request.factors) + i);
+        for (T& number : x) number = number * factor;
+      }
+      if constexpr (masked) {
+        const std::int32_t slot = block.load(request.slots + i);
+        std::int32_t winners[Here::width];
+        at.load(block, request.winners + place * request.dim, winners);
+        for (int k = 0; k < Here::width; ++k) x[k] = winners[k] == slot ? x[k] : T(0);
+      }
+      for (int k = 0; k < Here::width; ++k) sum[k] += x[k];
+    }
+  }
+
+  template <Block B>
+  EMBERGRAD_HD void write(B& block, const Here& at, std::int64_t s, T* sum) const {
+    const std::int64_t row = request.rows == nullptr ? s : block.load(request.rows + s);
+    T* out = static_cast<T*>(request.out.data) + row * request.dim;
+    const auto scale = static_cast<T>(request.scale);
+    T before[Here::width] = {};
+    if (request.accumulate) at.load(block, out, before);
+    for (int k = 0; k < Here::width; ++k) sum[k] = request.accumulate ? before[k] + scale * sum[k] : scale * sum[k];
+    at.store(block, out, sum);
+  }
+
+  template <Block B>
+  EMBERGRAD_HD void add_alone(B& block, std::int64_t s, std::int64_t first, std::int64_t end) const {
+    for (Here at(shape.lane(block), shape.lanes(), shape.width, shape.packs); at.some(); at.advance()) {
+      T sum[Here::width];
+      add_places(block, at, first, end, sum);
+      write(block, at, s, sum);
+    }
+  }
+
+  template <Block B>
+  EMBERGRAD_HD void add_together(B& block, std::int64_t s, std::int64_t first, std::int64_t end) const {
+    auto& sums = block.template shared<Sums>().of;
+    const int lane = block.thread() % lanes;
+    const int group = block.thread() / lanes;
+    Here at(lane, lanes, shape.width, shape.packs);
+    for (std::int64_t tile = 0; tile < shape.width; tile += lanes * Here::width, at.advance()) {
+      OrderedSum<T, Here::width, 4> total;
+      for (std::int64_t far = first; far < end; far += terms * terms) {
+        const std::int64_t left = end - far;
+        const int units = left < terms * terms ? static_cast<int>((left + terms - 1) / terms) : terms;
+        for (int unit = group; unit < units; unit += block.threads() / lanes) {
+          const std::int64_t begin = far + unit * terms;
+          add_places(block, at, begin, begin + terms < end ? begin + terms : end, sums[unit][lane]);
+        }
+        block.sync();
+        if (group == 0) {
+          T sum[Here::width] = {};
+          for (int unit = 0; unit < units; ++unit) {
+            for (int k = 0; k < Here::width; ++k) sum[k] += sums[unit][lane][k];
+          }
+          total.add(sum);
+        }
+        block.sync();  // before the sums are written again
+      }
+      if (group == 0) {
+        T sum[Here::width];
+        total.total(sum);
+        write(block, at, s, sum);
+      }
+    }
+  }
+};
+
+// Rows whose norm is above max_norm, times max_norm / (norm + 1e-7): a thread for each row's norm, which is summed in
+// order, then all for each row.
+template <class Row, class T, class Norm>
+struct ScaleLongRows {
+  static constexpr int threads = 64;
+  struct Factors {
+    T of[threads];
+    bool is_long[threads];
+  };
+
+  Norm norm;
+  Row* table;
+  std::int64_t dim;
+  const std::int64_t* rows;
+  std::int64_t count;
+  double max_norm;
+
+  template <Block B>
+  EMBERGRAD_HD void operator()(B& block) const {
+    Factors& factors = block.template shared<Factors>();
+    const int thread = block.thread();
+    for (std::int64_t base = block.block() * threads; base < count; base += block.blocks() * threads) {
+      factors.is_long[thread] = false;
+      if (base + thread < count) {
+        const Row* row = table + block.load(rows + base + thread) * dim;
+        const auto exact =
+            norm([&](std::int64_t j) { return rules::Converter<double, Row>::f(block.load(row + j)); }, dim);
+        const auto size = static_cast<double>(static_cast<T>(exact));
+        factors.is_long[thread] = size > max_norm;
+        factors.of[thread] = static_cast<T>(max_norm / (size + 1e-7));
+      }
+      block.sync();
+      for (int i = 0; i < threads; ++i) {
+        if (!factors.is_long[i]) continue;
+        Row* row = table + block.load(rows + base + i) * dim;
+        for (std::int64_t j = thread; j < dim; j += threads) {
+          const T number = rules::Converter<T, Row>::f(block.load(row + j));
+          block.store(row + j, rules::Converter<Row, T>::f(number * factors.of[i]));
+        }
+      }
+      block.sync();  // before factors are written again
     }
   }
 };
@@ -71,6 +240,39 @@ void run_with(const Start& start, const GatherRows& request) {
   if (request.dim == 0) return;
   visit(request.table.dtype, [&](auto type) {
     visit_index(request.index.dtype, [&](auto index) { gather_rows_of(start, request, type, index); });
+  });
+}
+
+template <bool weighted, bool masked, class T, class Start>
+void sum_places(const Start& start, const SumSegments& request, T /*type*/) {
+  const bool on_packs = all_on_packs(request.grad.data, request.out.data, request.winners);
+  const RowShape shape = RowShape::of<T>(request.dim, on_packs, 8);
+  start(SumPlaces<T, weighted, masked>{request, shape}, shape.grid(request.segments));
+}
+
+template <class Start>
+void run_with(const Start& start, const SumSegments& request) {
+  if (request.dim == 0) return;
+  visit_floating(request.out.dtype, [&](auto type) {
+    if (request.winners != nullptr && request.factors != nullptr) return sum_places<true, true>(start, request, type);
+    if (request.winners != nullptr) return sum_places<false, true>(start, request, type);
+    if (request.factors != nullptr) return sum_places<true, false>(start, request, type);
+    sum_places<false, false>(start, request, type);
+  });
+}
+
+template <class Row, class T, class Norm, class Start>
+void scale_long_rows(const Start& start, const RenormRows& request, Row /*row*/, T /*number*/, const Norm& norm) {
+  using Body = ScaleLongRows<Row, T, Norm>;
+  const std::int64_t blocks = divide_up(request.count, Body::threads);
+  start(Body{norm, request.table.as<Row>(), request.dim, request.rows, request.count, request.max_norm},
+        Grid{blocks < most_blocks ? blocks : most_blocks, Body::threads});
+}
+
+template <class Start>
+void run_with(const Start& start, const RenormRows& request) {
+  visit_table(request.table.dtype, [&](auto row, auto number) {
+    rules::visit_row_norm(request.p, [&](const auto& norm) { scale_long_rows(start, request, row, number, norm); });
   });
 }
 

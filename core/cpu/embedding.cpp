@@ -1,7 +1,6 @@
 #include "kernels/embedding.hpp"
 
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -10,6 +9,7 @@
 #include "cpu/simd.hpp"
 #include "cpu/visit.hpp"
 #include "kernels/rules/convert.hpp"
+#include "kernels/rules/norm.hpp"
 #include "src/memory_pool.hpp"
 
 namespace embergrad {
@@ -113,53 +113,25 @@ void run(OnCpu, const PlanRows& request) {
   }
 }
 
-namespace {
-
-template <class T>
-double norm_of_row(const T* row, std::int64_t dim, double p) {
-  const auto size = [&](std::int64_t j) { return std::fabs(rules::Converter<double, T>::f(row[j])); };
-  double sum = 0;
-  if (std::isinf(p)) {
-    double extreme = dim == 0 ? 0 : size(0);
-    for (std::int64_t j = 0; j < dim; ++j) {
-      if (std::isnan(size(j))) return size(j);
-      extreme = p > 0 ? std::max(extreme, size(j)) : std::min(extreme, size(j));
-    }
-    return extreme;
-  }
-  if (p == 0) {
-    for (std::int64_t j = 0; j < dim; ++j) sum += size(j) != 0 ? 1 : 0;
-    return sum;
-  }
-  if (p == 1) {
-    for (std::int64_t j = 0; j < dim; ++j) sum += size(j);
-    return sum;
-  }
-  if (p == 2) {
-    for (std::int64_t j = 0; j < dim; ++j) sum += size(j) * size(j);
-    return std::sqrt(sum);
-  }
-  for (std::int64_t j = 0; j < dim; ++j) sum += std::pow(size(j), p);
-  return std::pow(sum, 1 / p);
-}
-
-}  // namespace
-
 void run(OnCpu, const RenormRows& request) {
-  visit_table(request.table.dtype, [&]<class Row, class T>(Row, T) {
+  const auto scale_long_rows = [&]<class Row, class T, class Norm>(Row, T, const Norm& norm) {
     Row* table = request.table.as<Row>();
     const std::int64_t dim = request.dim;
     cpu::parallel_chunks(request.count, rows_in(4096, dim), [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         Row* row = table + request.rows[i] * dim;
-        const auto norm = static_cast<double>(static_cast<T>(norm_of_row(row, dim, request.p)));
-        if (!(norm > request.max_norm)) continue;
-        const auto factor = static_cast<T>(request.max_norm / (norm + 1e-7));
+        const double exact = norm([&](std::int64_t j) { return rules::Converter<double, Row>::f(row[j]); }, dim);
+        const auto size = static_cast<double>(static_cast<T>(exact));
+        if (!(size > request.max_norm)) continue;
+        const auto factor = static_cast<T>(request.max_norm / (size + 1e-7));
         for (std::int64_t j = 0; j < dim; ++j) {
           row[j] = rules::Converter<Row, T>::f(rules::Converter<T, Row>::f(row[j]) * factor);
         }
       }
     });
+  };
+  visit_table(request.table.dtype, [&](auto row, auto number) {
+    rules::visit_row_norm(request.p, [&](const auto& norm) { scale_long_rows(row, number, norm); });
   });
 }
 

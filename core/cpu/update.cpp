@@ -13,6 +13,7 @@
 #include "cpu/simd.hpp"
 #include "cpu/visit.hpp"
 #include "kernels/rules/convert.hpp"
+#include "kernels/rules/norm.hpp"
 #include "src/memory_pool.hpp"
 
 namespace embergrad {
@@ -158,22 +159,16 @@ void in_computing_type(Row* param, std::int64_t n, const Body& body) {
   }
 }
 
-// The terms of a chunk for any p; the common p = 2 has a loop of its own.
-template <class T>
-double chunk_terms(const T* x, std::int64_t n, double p) {
+// The terms of a chunk; those of the common p = 2 have a loop of their own.
+template <class T, class Term>
+double chunk_terms(const T* x, std::int64_t n, const Term& term) {
   double terms = 0;
-  if (std::isinf(p)) {
-    for (std::int64_t i = 0; i < n; ++i) {
-      const double size = std::fabs(static_cast<double>(x[i]));
-      if (size > terms || std::isnan(size)) terms = size;
-      if (std::isnan(terms)) break;
-    }
-  } else if (p == 1) {
-    for (std::int64_t i = 0; i < n; ++i) terms += std::fabs(static_cast<double>(x[i]));
-  } else {
-    for (std::int64_t i = 0; i < n; ++i) terms += std::pow(std::fabs(static_cast<double>(x[i])), p);
-  }
+  for (std::int64_t i = 0; i < n && !std::isnan(terms); ++i) Term::join(terms, term(static_cast<double>(x[i])));
   return terms;
+}
+template <class T>
+double chunk_terms(const T* x, std::int64_t n, const rules::SquareTerm& /*term*/) {
+  return loops<T>().sum_squares(x, n);
 }
 
 }  // namespace
@@ -243,33 +238,25 @@ void run(OnCpu, const SettleRows& request) {
 
 void run(OnCpu, const NormTerms& request) {
   const std::int64_t size = request.in.size;
-  const auto terms_of = [&](std::int64_t begin, std::int64_t end) {
-    double terms = 0;
-    by_type(request.in, [&]<class T>(T) {
-      const T* x = at<T>(request.in, begin);
-      terms = request.p == 2 ? loops<T>().sum_squares(x, end - begin) : chunk_terms(x, end - begin, request.p);
-    });
-    return terms;
-  };
-  if (size <= chunk) {
-    *request.result = terms_of(0, size);
-    return;
-  }
-  const std::int64_t chunks = (size + chunk - 1) / chunk;
-  const detail::Scratch<double> partial(chunks);
-  cpu::parallel_chunks(size, chunk,
-                       [&](std::int64_t begin, std::int64_t end) { partial[begin / chunk] = terms_of(begin, end); });
-  double total = 0;
-  for (std::int64_t i = 0; i < chunks; ++i) {
-    const double terms = partial[i];
-    if (!std::isinf(request.p)) {
-      total += terms;
-    } else if (terms > total || std::isnan(terms)) {
-      total = terms;
+  rules::visit_norm(request.p, [&]<class Term>(const Term& term) {
+    const auto terms_of = [&](std::int64_t begin, std::int64_t end) {
+      double terms = 0;
+      by_type(request.in, [&]<class T>(T) { terms = chunk_terms(at<T>(request.in, begin), end - begin, term); });
+      return terms;
+    };
+    if (size <= norm_chunk) {
+      *request.result = terms_of(0, size);
+      return;
     }
-    if (std::isnan(total)) break;
-  }
-  *request.result = total;
+    const std::int64_t chunks = (size + norm_chunk - 1) / norm_chunk;
+    const detail::Scratch<double> partial(chunks);
+    cpu::parallel_chunks(size, norm_chunk, [&](std::int64_t begin, std::int64_t end) {
+      partial[begin / norm_chunk] = terms_of(begin, end);
+    });
+    double total = 0;
+    for (std::int64_t i = 0; i < chunks && !std::isnan(total); ++i) Term::join(total, partial[i]);
+    *request.result = total;
+  });
 }
 
 void run(OnCpu, const ScaleInPlace& request) {

@@ -9,5 +9,6 @@ using embergrad::visit;
 using embergrad::visit_floating;
 using embergrad::visit_index;
 using embergrad::visit_numbers;
+using embergrad::visit_table;
 
 }  // namespace embergrad::cpu

@@ -1,4 +1,5 @@
-// Contracts: rows of a table, and sums of gradients by row.
+// Contracts: rows of a table, and sums of gradients by row. For a GPU, all that a request points to lies in its
+// memory, unless said.
 #pragma once
 
 #include "kernels/launch.hpp"
@@ -22,7 +23,7 @@ struct PlanRows {
   std::int64_t* places;    // out: [index.size]
   std::int64_t* starts;    // out: [index.size + 1]; the last of the used ones ends the last segment
   std::int64_t* rows;      // out: [index.size]
-  std::int64_t* segments;  // out: how many
+  std::int64_t* segments;  // out: how many; on the host, which waits for a GPU
 };
 
 // Each row of `table` named in `rows` whose p-norm is above max_norm, times max_norm / (norm + 1e-7). Norms are summed
@@ -72,5 +73,9 @@ void run(OnCpu, const RenormRows&);
 void run(OnCpu, const PlanBags&);
 void run(OnCpu, const SumSegments&);
 void run(OnCuda, const GatherRows&);
+void run(OnCuda, const PlanRows&);
+void run(OnCuda, const RenormRows&);
+void run(OnCuda, const PlanBags&);
+void run(OnCuda, const SumSegments&);
 
 }  // namespace embergrad

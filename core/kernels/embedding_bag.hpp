@@ -1,4 +1,4 @@
-// Contracts: bags of rows of a table.
+// Contracts: bags of rows of a table. For a GPU, all that a request points to lies in its memory.
 #pragma once
 
 #include "kernels/launch.hpp"
@@ -50,5 +50,8 @@ struct BagWeightGrads {
 void run(OnCpu, const SumBags&);
 void run(OnCpu, const MaxBags&);
 void run(OnCpu, const BagWeightGrads&);
+void run(OnCuda, const SumBags&);
+void run(OnCuda, const MaxBags&);
+void run(OnCuda, const BagWeightGrads&);
 
 }  // namespace embergrad

@@ -1,6 +1,7 @@
 // Contracts: one step of an optimizer, what idle time does to rows, and what clipping needs. float32 or float64; all
-// views of one request have the same type, but for a parameter of 16 bits, which is computed in float32. Element by
-// element, so a request may be cut anywhere; with a rule of whole rows, between rows.
+// views of one request have the same type, but for a parameter of 16 bits, which is computed in float32 and has no idle
+// time. Element by element, so a request may be cut anywhere; with a rule of whole rows, between rows. For a GPU, all
+// that a request points to lies in its memory, steps of a replay too; rules from outside have no GPU side.
 #pragma once
 
 #include <cstring>
@@ -110,11 +111,13 @@ struct SettleRows {
   RowCopies out = {};
 };
 
-// result[0] = Σ |x|^p, or max |x| for p = ∞. Summed in float64, in fixed chunks of 16384 whose sums are added in order.
+// result[0] = Σ |x|^p, or max |x| for p = ∞. Summed in float64, in fixed chunks whose sums are added in order; a chunk
+// in order, or for p = 2 in 16 lanes.
+inline constexpr std::int64_t norm_chunk = 16384;
 struct NormTerms {
   View in;
   double p;        // > 0
-  double* result;  // on the host
+  double* result;  // on the host, which waits for a GPU
 };
 
 // x *= factor
@@ -134,5 +137,10 @@ void run(OnCpu, const SettleRows&);
 void run(OnCpu, const NormTerms&);
 void run(OnCpu, const ScaleInPlace&);
 void run(OnCpu, const ClampInPlace&);
+void run(OnCuda, const OptimizerStep&);
+void run(OnCuda, const SettleRows&);
+void run(OnCuda, const NormTerms&);
+void run(OnCuda, const ScaleInPlace&);
+void run(OnCuda, const ClampInPlace&);
 
 }  // namespace embergrad

@@ -42,6 +42,21 @@ decltype(auto) visit(DType dtype, const Body& body) {
   return visit_numbers(dtype, body);
 }
 
+// Calls body(Row{}, T{}): the type of a table's elements, and the one that is computed in.
+template <class Body>
+void visit_table(DType dtype, const Body& body) {
+  switch (dtype) {
+    case DType::float64:
+      return body(double{}, double{});
+    case DType::float16:
+      return body(Float16{}, float{});
+    case DType::bfloat16:
+      return body(BFloat16{}, float{});
+    default:
+      return body(float{}, float{});
+  }
+}
+
 // Calls body(Word{}) for the unsigned integer of the type's size: moving elements needs no more of them.
 template <class Body>
 decltype(auto) visit_word(DType dtype, const Body& body) {

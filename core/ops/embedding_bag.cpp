@@ -111,8 +111,9 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
   const std::int64_t padding = padding_row(check, options.padding_idx, rows);
   check_max_norm(check, options.max_norm, options.norm_type);
   check_scales(check, scales);
-  const Tensor starts = bag_starts(check, input, offsets, options.include_last_offset);
-  check_bag_lengths(check, starts);
+  const Tensor host_starts = bag_starts(check, input, offsets, options.include_last_offset);
+  check_bag_lengths(check, host_starts);
+  const Tensor starts = host_starts.to(weight.device());
   const Tensor weights = checked_weights(check, input, weight, options.per_sample_weights);
   check.rows_exist("input", input, "weight", rows);
 
@@ -127,7 +128,7 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
                 .index = detail::view(places),
                 .weights = view_or_none(factors, dtype),
                 .dim = dim,
-                .starts = first.data<std::int64_t>(),
+                .starts = detail::view(first).as<const std::int64_t>(),
                 .count = bags,
                 .skip = skip};
   };
@@ -141,7 +142,7 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
     launch(weight.device(), MaxBags{.bags = request,
                                     .scale = scales.out,
                                     .out = detail::view(out),
-                                    .winners = winners.mutable_data<std::int32_t>()});
+                                    .winners = detail::view(winners).as<std::int32_t>()});
   } else {
     const bool mean = options.mode == BagMode::mean;
     if (mean) divisors = empty({bags}, computed);
@@ -180,7 +181,7 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
           launch(grad.device(), BagWeightGrads{.bags = bags_of(table.get(), places.get(), weights.get(), starts),
                                                .grad = detail::view(grad),
                                                .divisors = view_or_none(divisors, grad.dtype()),
-                                               .winners = winners.defined() ? winners.data<std::int32_t>() : nullptr,
+                                               .winners = view_or_none(winners, DType::int32).as<const std::int32_t>(),
                                                .scale = scales.grad_in,
                                                .out = detail::view(grad_weights)});
           inputs.add(1, std::move(grad_weights));

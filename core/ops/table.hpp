@@ -63,7 +63,7 @@ inline void renormalise(const OpCheck& check, const Tensor& weight, const Tensor
   settle_looked_up(weight, rows);
   launch(weight.device(), RenormRows{.table = detail::unsettled_view(weight),
                                      .dim = weight.shape()[1],
-                                     .rows = rows.data<std::int64_t>(),
+                                     .rows = detail::view(rows).as<const std::int64_t>(),
                                      .count = rows.numel(),
                                      .max_norm = *max_norm,
                                      .p = norm_type});

@@ -35,29 +35,29 @@ struct RowSparse::State {
     return {.grad = view(source),
             .out = view(out),
             .dim = dim,
-            .places = places.data<std::int64_t>(),
-            .starts = starts.data<std::int64_t>(),
-            .rows = into_table ? indices.data<std::int64_t>() : nullptr,
+            .places = view(places).as<const std::int64_t>(),
+            .starts = view(starts).as<const std::int64_t>(),
+            .rows = into_table ? view(indices).as<const std::int64_t>() : nullptr,
             .segments = indices.numel(),
             .accumulate = into_table,
             .scale = scale,
             .factors = factors.defined() ? detail::data_of(factors) : nullptr,
-            .slots = slots.defined() ? slots.data<std::int32_t>() : nullptr,
-            .winners = winners.defined() ? winners.data<std::int32_t>() : nullptr};
+            .slots = slots.defined() ? view(slots).as<const std::int32_t>() : nullptr,
+            .winners = winners.defined() ? view(winners).as<const std::int32_t>() : nullptr};
   }
 };
 
 namespace {
 
-Tensor index_tensor(std::int64_t count) { return empty({count}, {DType::int64, {}}); }
+Tensor index_tensor(std::int64_t count, Device device) { return empty({count}, {DType::int64, device}); }
 
 std::int64_t* numbers_of(Tensor& indices) { return reinterpret_cast<std::int64_t*>(indices.state()->data); }
 
 // Places sorted by the row that they hold.
 struct Plan {
   Plan(const Tensor& index, std::int64_t table_rows, std::int64_t skip)
-      : places(index_tensor(index.numel())), starts(index_tensor(index.numel() + 1)) {
-    Tensor found = index_tensor(index.numel());
+      : places(index_tensor(index.numel(), index.device())), starts(index_tensor(index.numel() + 1, index.device())) {
+    Tensor found = index_tensor(index.numel(), index.device());
     launch(index.device(), PlanRows{.index = view(index),
                                     .table_rows = table_rows,
                                     .skip = skip,
@@ -91,7 +91,7 @@ detail::LookupRows detail::rows_of_lookup(const Tensor& index, std::int64_t rows
 RowSparse RowSparse::of(const detail::LookupGradient& lookup) {
   // Of rows without elements there is nothing to say; PyTorch, once it coalesces, names none either.
   const bool nothing = lookup.grad.shape().back() == 0;
-  Plan plan(nothing ? index_tensor(0) : lookup.index, lookup.rows, lookup.padding);
+  Plan plan(nothing ? index_tensor(0, lookup.index.device()) : lookup.index, lookup.rows, lookup.padding);
   auto state = std::allocate_shared<State>(detail::PoolAllocator<State>());
   state->rows = lookup.rows;
   state->dim = lookup.grad.shape().back();
@@ -105,14 +105,14 @@ RowSparse RowSparse::of(const detail::LookupGradient& lookup) {
   };
   const bool has_factors = lookup.weights.defined() || lookup.divisors.defined() || lookup.by_frequency;
   if (has_factors) state->factors = empty({places}, lookup.grad.options());
-  if (lookup.winners.defined()) state->slots = empty({places}, {DType::int32, {}});
+  if (lookup.winners.defined()) state->slots = empty({places}, {DType::int32, lookup.index.device()});
   if (has_factors || lookup.bag_starts.defined()) {
     const bool bags = lookup.bag_starts.defined();
     launch(lookup.index.device(),
            PlanBags{.places = numbers_of(plan.places),
                     .starts = numbers_of(plan.starts),
                     .segments = plan.segments,
-                    .bag_starts = bags ? lookup.bag_starts.data<std::int64_t>() : nullptr,
+                    .bag_starts = bags ? view(lookup.bag_starts).as<const std::int64_t>() : nullptr,
                     .bags = bags ? lookup.bag_starts.numel() - 1 : 0,
                     .weights = factors_of(lookup.weights),
                     .divisors = factors_of(lookup.divisors),

@@ -15,7 +15,7 @@ function fail(what) {
 }
 
 function end_of_kernel() {
-  if (kernel != "" && kernel ~ /(MapOne|MapTwo|FillWords|DrawNumbers|DropNumbers|SoftmaxRows|SoftmaxGradRows|NllGradRows|CrossEntropyRows|CrossEntropyGradRows|BinaryCrossEntropyMap|GatherWordsINS0_4Pack)/ && vectors == 0) {
+  if (kernel != "" && kernel ~ /(MapOne|MapTwo|FillWords|DrawNumbers|DropNumbers|SoftmaxRows|SoftmaxGradRows|NllGradRows|CrossEntropyRows|CrossEntropyGradRows|BinaryCrossEntropyMap|GatherWordsINS0_4Pack|StepAll|UpdateRows|ScaleNumbers|ClampNumbers|SumPlaces|AddBags|LargestOfBags)/ && vectors == 0) {
     fail("no vector access")
   }
   kernel = ""
