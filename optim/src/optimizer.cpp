@@ -272,6 +272,12 @@ void Optimizer::prepare(std::size_t index) {
   }
   const Way way = way_of(entry, planned);
   if (!entry.is_shared && meets_its_like(index, way)) return prepare(index);
+  if ((way == Way::rows || way == Way::deferred_rows) && !parameter.device().is_cpu()) {
+    throw DeviceError(
+        fmt::format("{} is on {} and has a sparse gradient, but steps of some rows run on the CPU alone; "
+                    "use updates = dense",
+                    place(), parameter.device().to_string()));
+  }
   if (way == Way::deferred_rows) {
     const auto* adam = std::get_if<detail::AdamTime>(&planned.time);
     const auto* rmsprop = std::get_if<detail::RmspropTime>(&planned.time);
