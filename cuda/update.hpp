@@ -194,7 +194,7 @@ struct SpanOfElements {
     for (int i = 0; i < count; ++i) values[i] = block.load(span + i);
     Span c;
     __builtin_memcpy(&c, values, sizeof(c));
-    T moved[width];
+    T moved[width] = {};
     if (drifts) {
       Rule::template drift<width>(c, span + count, kept.param, kept.slots[0], kept.slots[1], kept.slots[2], moved);
     }
