@@ -502,6 +502,16 @@ BOOST_AUTO_TEST_CASE(optimizers) {
         return out;
       });
     }
+    // A slot that is not there stays zero, whatever numbers come by.
+    same_for_all_tables("idle without slots", [&](const SimdTable& table) {
+      std::vector<T> out = w;
+      out[0] = std::numeric_limits<T>::infinity();
+      const T linear[] = {T(1), T(-0.01), T(0.9), T(0.5), T(1.1)};
+      update_of<T>(table).idle[int(eg::idle_rule<eg::rules::LinearIdle>)](linear, out.data(), nullptr, nullptr, nullptr,
+                                                                          n);
+      for (std::size_t i = 1; i < out.size(); ++i) BOOST_TEST(std::isfinite(out[i]));
+      return out;
+    });
     same_for_all_tables("scale", [&](const SimdTable& table) {
       std::vector<T> x = w;
       update_of<T>(table).scale(x.data(), T(0.3), n);

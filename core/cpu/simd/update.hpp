@@ -85,13 +85,18 @@ template <class Body>
   for (; i < n; ++i) body(Lanes<1>{}, i);
 }
 
-// A row and its slots as an idle rule takes them: one that is not there is not looked at, or stays zero.
+// A row and its slots as an idle rule takes them: one that is not there is not looked at, or is zero. What is written
+// to it goes where nobody looks.
 template <class T>
 struct IdleRow {
   T* param;
   T* slots[3];
-  T zeros[64] = {};
-  T* at(int s, std::int64_t i) { return slots[s] == nullptr ? zeros : slots[s] + i; }
+  T nowhere[64] = {};
+  const T* from(int s, std::int64_t i) const {
+    static constexpr T zeros[64] = {};
+    return slots[s] == nullptr ? zeros : slots[s] + i;
+  }
+  T* at(int s, std::int64_t i) { return slots[s] == nullptr ? nowhere : slots[s] + i; }
 };
 
 template <class Rule, class T>
@@ -110,7 +115,7 @@ static void idle_loop(const T* span, T* param, T* s0, T* s1, T* s2, std::int64_t
   IdleRow<T> row{param, {s0, s1, s2}};
   by_lanes(n, [&](auto lanes, std::int64_t i) {
     T moved[lanes.n];
-    Rule::template drift<lanes.n>(c.numbers, c.tail, param + i, row.at(0, i), row.at(1, i), row.at(2, i), moved);
+    Rule::template drift<lanes.n>(c.numbers, c.tail, param + i, row.from(0, i), row.from(1, i), row.from(2, i), moved);
     Rule::template age<lanes.n>(c.numbers, param + i, row.at(0, i), row.at(1, i), row.at(2, i));
     for (int j = 0; j < lanes.n; ++j) param[i + j] = moved[j];
   });
@@ -122,7 +127,8 @@ static void drift_loop(const T* span, T* param, T* s0, T* s1, T* s2, T* __restri
   const SpanOf<Rule, T> c(span);
   IdleRow<T> row{param, {s0, s1, s2}};
   by_lanes(n, [&](auto lanes, std::int64_t i) {
-    Rule::template drift<lanes.n>(c.numbers, c.tail, param + i, row.at(0, i), row.at(1, i), row.at(2, i), out + i);
+    Rule::template drift<lanes.n>(c.numbers, c.tail, param + i, row.from(0, i), row.from(1, i), row.from(2, i),
+                                  out + i);
   });
 }
 
