@@ -112,7 +112,9 @@ void for_comparisons(const Body& body) {
 BOOST_AUTO_TEST_CASE(extremes) {
   for_comparisons([](auto type, const Sizes& sizes, std::uint64_t number) {
     using T = decltype(type);
-    const auto [outer, count, inner] = sizes;
+    const std::int64_t outer = sizes.outer;
+    const std::int64_t count = sizes.count;
+    const std::int64_t inner = sizes.inner;
     Draw draw(number);
     auto in = with_equals<T>(draw, outer * count * inner, number);
     const auto values = Numbers<T>::drawn(draw, outer * inner, 0);
@@ -158,7 +160,9 @@ void order_by_place(Numbers<T>& values, Numbers<std::int64_t>& indices, std::int
 BOOST_AUTO_TEST_CASE(topk) {
   for_comparisons([](auto type, const Sizes& sizes, std::uint64_t number) {
     using T = decltype(type);
-    const auto [outer, count, inner] = sizes;
+    const std::int64_t outer = sizes.outer;
+    const std::int64_t count = sizes.count;
+    const std::int64_t inner = sizes.inner;
     Draw draw(number);
     auto in = with_equals<T>(draw, outer * count * inner, number);
     for (const std::int64_t k : {std::int64_t{0}, std::int64_t{1}, std::int64_t{5}, count / 2, count}) {
@@ -190,7 +194,9 @@ BOOST_AUTO_TEST_CASE(topk) {
 BOOST_AUTO_TEST_CASE(placing) {
   const auto check = [](auto type, const Sizes& sizes, std::int64_t k, std::uint64_t number) {
     using T = decltype(type);
-    const auto [outer, count, inner] = sizes;
+    const std::int64_t outer = sizes.outer;
+    const std::int64_t count = sizes.count;
+    const std::int64_t inner = sizes.inner;
     Draw draw(number);
     auto in = Numbers<T>::drawn(draw, outer * k * inner, 0);
     Numbers<std::int64_t> indices(outer * k * inner, 0);

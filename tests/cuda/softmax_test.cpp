@@ -25,7 +25,9 @@ struct Sizes {
 
 template <class T>
 void check(Sizes sizes, std::uint64_t first_seed, int orders) {
-  const auto [outer, count, inner] = sizes;
+  const std::int64_t outer = sizes.outer;
+  const std::int64_t count = sizes.count;
+  const std::int64_t inner = sizes.inner;
   const std::int64_t size = outer * count * inner;
   Draw draw(first_seed);
   const std::int64_t shift = first_seed % 3 == 2 ? 1 : 0;
