@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_SUITE(embedding_bag)
 
 BOOST_AUTO_TEST_CASE(sums) {
   for_tables([]<class Row, class Index>(Row, Index) {
-    for (const std::int64_t dim : {0, 1, 3, 4, 30, 64, 128}) {
+    for (const std::int64_t dim : widths({0, 1, 3, 4, 30, 64, 128})) {
       for (int variant = 0; variant < 8; ++variant) {
         check_sum<Row, Index>(lengths, dim, variant, false);
         check_sum<Row, Index>(lengths, dim, variant, true);
@@ -178,7 +178,7 @@ BOOST_AUTO_TEST_CASE(sums) {
 
 BOOST_AUTO_TEST_CASE(largest) {
   for_tables([]<class Row, class Index>(Row, Index) {
-    for (const std::int64_t dim : {0, 1, 3, 4, 30, 64, 128}) {
+    for (const std::int64_t dim : widths({0, 1, 3, 4, 30, 64, 128})) {
       for (int variant = 0; variant < 8; ++variant) check_max<Row, Index>(dim, variant);
     }
   });
@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(largest) {
 
 BOOST_AUTO_TEST_CASE(gradients_of_weights) {
   for_tables([]<class Row, class Index>(Row, Index) {
-    for (const std::int64_t dim : {0, 1, 15, 16, 17, 64, 100}) {
+    for (const std::int64_t dim : widths({0, 1, 15, 16, 17, 64, 100})) {
       for (int variant = 0; variant < 4; ++variant) check_weights<Row, Index>(dim, variant);
     }
   });

@@ -13,7 +13,7 @@ namespace {
 template <class T, class Index>
 void check_gather() {
   std::uint64_t seed = 0;
-  for (const std::int64_t dim : {0, 1, 3, 8, 16, 31, 32, 33, 100, 300, 1030}) {
+  for (const std::int64_t dim : widths({0, 1, 3, 8, 16, 31, 32, 33, 100, 300, 1030})) {
     for (const std::int64_t count : {0, 1, 33, 70}) {
       if (dim > 100 && count > 33) continue;
       const std::int64_t rows = 17;
@@ -117,7 +117,7 @@ BOOST_AUTO_TEST_SUITE(embedding)
 
 BOOST_AUTO_TEST_CASE(sums_of_segments) {
   const std::vector<std::int64_t> few = {1, 0, 3, 64, 2, 65, 1, 1, 63, 128, 129, 5};
-  for (const std::int64_t dim : {1, 3, 4, 30, 64, 65, 128}) {
+  for (const std::int64_t dim : widths({1, 3, 4, 30, 64, 65, 128})) {
     for (int variant = 0; variant < 8; ++variant) {
       check_segments<float>(few, dim, variant);
       check_segments<double>(few, dim, variant);
@@ -136,7 +136,7 @@ BOOST_AUTO_TEST_CASE(sums_of_segments) {
 
 BOOST_AUTO_TEST_CASE(renormalised_rows) {
   for (const double p : {2.0, 1.0, 0.0, 2.5, -1.5, HUGE_VAL, -HUGE_VAL}) {
-    for (const std::int64_t dim : {1, 3, 30, 64, 100}) {
+    for (const std::int64_t dim : widths({1, 3, 30, 64, 100})) {
       for (const std::int64_t count : {0, 1, 63, 65, 300}) {
         if (count > 100 && dim > 3) continue;
         check_renorm<float>(dim, count, p);

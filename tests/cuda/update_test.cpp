@@ -312,7 +312,7 @@ BOOST_AUTO_TEST_CASE(steps_of_all) {
 }
 
 BOOST_AUTO_TEST_CASE(steps_of_rows) {
-  for (const std::int64_t dim : {1, 3, 4, 30, 33, 64, 128}) {
+  for (const std::int64_t dim : widths({1, 3, 4, 30, 33, 64, 128})) {
     for (const std::int64_t count : {0, 1, 17, 70}) {
       if (dim > 40 && count > 17) continue;
       check_rows<float>(count, dim, 0, 2);
@@ -327,7 +327,7 @@ BOOST_AUTO_TEST_CASE(steps_of_rows) {
 BOOST_AUTO_TEST_CASE(steps_of_all_whole_rows) {
   for_step_rules([](eg::StepRule rule, unsigned kept, bool by_row) {
     if (!by_row) return;
-    for (const std::int64_t dim : {1, 15, 16, 17, 64, 300}) {
+    for (const std::int64_t dim : widths({1, 15, 16, 17, 64, 300})) {
       Draw draw(static_cast<std::uint64_t>(dim));
       const std::int64_t count = 35;
       const Parameter<float> before(draw, count * dim, count, 0);
@@ -367,7 +367,7 @@ BOOST_AUTO_TEST_CASE(steps_of_many_rows) {
 
 BOOST_AUTO_TEST_CASE(spans) {
   int seed = 0;
-  for (const std::int64_t dim : {1, 3, 4, 30, 64, 100}) {
+  for (const std::int64_t dim : widths({1, 3, 4, 30, 64, 100})) {
     for (const std::int64_t count : {1, 9, 40}) {
       check_spans<float>(eg::rules::IdleRules{}, dim, count, seed);
       check_spans<double>(eg::rules::IdleRules{}, dim, count, seed++);
