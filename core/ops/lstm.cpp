@@ -29,8 +29,10 @@ struct Network {
   }
 };
 
-Network check_parameters(const OpCheck& check, std::int64_t input, DType dtype, std::span<const Tensor> parameters,
+Network check_parameters(const OpCheck& check, const Tensor& data, std::span<const Tensor> parameters,
                          const LstmOptions& options) {
+  const std::int64_t input = data.shape().back();
+  const DType dtype = data.dtype();
   if (options.num_layers < 1)
     check.fail_value(fmt::format("num_layers must be at least 1, but is {}", options.num_layers));
   if (!(options.dropout >= 0 && options.dropout <= 1)) {
@@ -51,6 +53,7 @@ Network check_parameters(const OpCheck& check, std::int64_t input, DType dtype, 
     if (parameter.dtype() != dtype) {
       check.fail_dtype(fmt::format("input is {}, but a parameter is {}", name_of(dtype), name_of(parameter.dtype())));
     }
+    check.same_device(data, parameter);
   }
   if (parameters[1].dim() != 2 || parameters[1].shape()[0] % 4 != 0) {
     check.fail_shape(
@@ -300,7 +303,7 @@ LstmResult run_layers(Tensor data, std::span<const std::int64_t> batch_sizes, st
 Tensor reorder(const Tensor& state, std::span<const std::int64_t> order) {
   if (!state.defined()) return state;
   const Shape& shape = state.shape();
-  Tensor places = empty({shape[0] * shape[1]}, {DType::int64, state.device()});
+  Tensor places = empty({shape[0] * shape[1]}, {DType::int64, {}});  // gather_rows looks at them on the host
   auto* place = places.mutable_data<std::int64_t>();
   for (std::int64_t l = 0; l < shape[0]; ++l) {
     for (std::int64_t b = 0; b < shape[1]; ++b) *place++ = l * shape[1] + order[static_cast<std::size_t>(b)];
@@ -381,7 +384,7 @@ LstmResult lstm_packed(const Tensor& data, std::span<const std::int64_t> batch_s
   const OpCheck check("lstm");
   check.computes("data", data);
   check.has_rank("data", data, 2);
-  const Network net = check_parameters(check, data.shape()[1], data.dtype(), parameters, options);
+  const Network net = check_parameters(check, data, parameters, options);
   check_lstm_scales(check, scales, net.layers);
   std::int64_t rows = 0;
   std::int64_t before = batch;
@@ -407,7 +410,7 @@ LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Ten
   if (input.dim() != 2 && input.dim() != 3) {
     check.fail_shape(fmt::format("input must have 2 or 3 dimensions, but has shape {}", input.shape().to_string()));
   }
-  const Network net = check_parameters(check, input.shape().back(), input.dtype(), parameters, options);
+  const Network net = check_parameters(check, input, parameters, options);
   check_lstm_scales(check, scales, net.layers);
   const std::int64_t states = net.layers * net.directions;
 
