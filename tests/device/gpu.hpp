@@ -1,4 +1,4 @@
-// What tests of whole devices share: GPU 0, real or emulated.
+// What tests of a device need: a GPU, or an emulated one.
 #pragma once
 
 #include <boost/test/unit_test.hpp>
@@ -12,9 +12,7 @@
 
 namespace embergrad::test {
 
-inline const Device gpu = Device::cuda();
-
-// A suite's precondition. EMBERGRAD_REQUIRE_CUDA=1 runs it anyway, so that a lacking GPU is a failure.
+// For suites: skipped without a usable GPU; EMBERGRAD_REQUIRE_CUDA=1 makes that a failure.
 inline boost::test_tools::assertion_result gpu_is_here(boost::unit_test::test_unit_id /*id*/) {
   const char* required = std::getenv("EMBERGRAD_REQUIRE_CUDA");
   if (required != nullptr && std::string(required) == "1") return verdict(true, "");

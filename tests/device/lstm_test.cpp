@@ -24,11 +24,12 @@ using eg::Device;
 using eg::DType;
 using eg::Tensor;
 using eg::test::Draw;
-using eg::test::gpu;
 using eg::test::gpu_is_here;
 using eg::test::refuses;
 
 namespace {
+
+const Device gpu = Device::cuda();
 
 using Tensors = std::vector<Tensor>;
 using Named = std::vector<std::pair<std::string, Tensor>>;

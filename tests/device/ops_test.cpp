@@ -19,11 +19,12 @@ using eg::Device;
 using eg::DType;
 using eg::Tensor;
 using eg::test::Draw;
-using eg::test::gpu;
 using eg::test::gpu_is_here;
 using eg::test::refuses;
 
 namespace {
+
+const Device gpu = Device::cuda();
 
 #ifdef EMBERGRAD_EMULATED
 constexpr std::int64_t large = 5001;
