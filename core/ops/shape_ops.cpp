@@ -278,6 +278,22 @@ Tensor stack(std::initializer_list<Tensor> tensors, int dim) {
 
 namespace {
 
+// Where each of `rows` rows stands in an index, -1 for those that don't. Undefined if one stands there twice, or if the
+// host doesn't know the index.
+Tensor places_in(const Tensor& index, std::int64_t rows) {
+  if (!detail::known_to_host(index)) return {};
+  const Tensor here = index.to(Device::cpu()).to(DType::int64);
+  const auto* row = here.data<std::int64_t>();
+  Tensor places = full({rows}, -1, {DType::int64, {}});
+  auto* place = places.mutable_data<std::int64_t>();
+  for (std::int64_t i = 0; i < here.numel(); ++i) {
+    if (row[i] < 0) continue;
+    if (place[row[i]] >= 0) return {};
+    place[row[i]] = i;
+  }
+  return places.to(index.device());
+}
+
 Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_fill, Number fill) {
   const OpCheck check(op);
   check.defined("input", input);
@@ -285,8 +301,7 @@ Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_
   check.index_device(input, index);
   if (input.dim() == 0) check.fail_shape("input has no dimensions");
   const std::int64_t rows = input.shape()[0];
-  check.rows_exist("index", index, "input", rows, or_fill);
-  const Tensor here = index.to(input.device());
+  const Tensor here = check.rows_exist("index", index, "input", rows, or_fill).to(input.device());
   Shape shape = index.shape();
   for (int d = 1; d < input.dim(); ++d) shape.push_back(input.shape()[d]);
   const std::int64_t width = input.shape().slice(1, input.dim()).numel();
@@ -298,6 +313,10 @@ Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_
   // d input[r] = sum of grad over the places where index == r
   return record(op, out, {input}, [index = Saved::input(here), shape = input.shape(), rows, width](const Tensor& grad) {
     const Tensor& places = index.get();
+    // Nothing to add up where no row was taken twice, as when sequences are packed.
+    if (const Tensor back = places_in(places, rows); back.defined()) {
+      return Gradient(gather_rows_or(grad.reshape({places.numel(), width}), back, 0).reshape(shape));
+    }
     const RowSparse sums = RowSparse::from_lookup(places, grad.reshape(places.shape() + width), rows, -1);
     return Gradient(sums.to_dense().reshape(shape));
   });
@@ -325,13 +344,13 @@ Tensor index_select(const Tensor& input, int dim, const Tensor& index) {
     check.fail_shape(fmt::format("input has no dimensions, so index must have one element, but has {}", index.numel()));
   }
   const auto [outer, count, inner] = Middle(input.shape(), d);
-  check.rows_exist("index", index, fmt::format("dimension {} of input", d).c_str(), count);
+  const Tensor here = check.rows_exist("index", index, fmt::format("dimension {} of input", d).c_str(), count);
   const Shape shape = with_extent(input.shape(), d, index.numel());
   // Rows of the input seen as (outer · count, inner).
   const Tensor rows = reshape(input, {outer * count, inner});
-  if (outer == 1) return reshape(gather("index_select", rows, index.reshape({index.numel()}), false, 0), shape);
+  if (outer == 1) return reshape(gather("index_select", rows, here.reshape({index.numel()}), false, 0), shape);
   const Tensor first = mul(arange(outer), count).reshape({outer, 1}).to(input.device());
-  const Tensor places = add(first, index.to(DType::int64).reshape({1, index.numel()}));
+  const Tensor places = add(first, here.to(DType::int64).reshape({1, index.numel()}));
   return reshape(gather("index_select", rows, places.reshape({places.numel()}), false, 0), shape);
 }
 

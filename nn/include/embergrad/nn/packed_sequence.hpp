@@ -24,7 +24,7 @@ class Lengths {
   Lengths(const std::vector<std::int64_t>& lengths) : view_(lengths) {}  // NOLINT(google-explicit-constructor)
   /// `{3, 5, 2}`, copied.
   Lengths(std::initializer_list<std::int64_t> lengths) : own_(lengths), view_(own_) {}
-  /// DTypeError unless int32 or int64, ShapeError unless of rank 1. They are wanted on the host: a tensor on a GPU is
+  /// DTypeError unless int32 or int64, ShapeError unless of rank 1. They are wanted on the host: one made on a GPU is
   /// waited for.
   Lengths(const Tensor& lengths);  // NOLINT(google-explicit-constructor)
   ~Lengths() = default;
