@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <mutex>
 #include <utility>
 
 #include "kernels/launch.hpp"
@@ -256,6 +257,8 @@ FrozenRows frozen_rows_for_kernels(const Storage& storage, std::int64_t offset) 
   const std::vector<std::int64_t>& rows = storage.extras->frozen_rows;
   const auto count = static_cast<std::int64_t>(rows.size());
   if (storage.device.is_cpu()) return {.rows = rows.data(), .count = count, .offset = offset};
+  static std::mutex mutex;  // several lookups at once: one of them copies
+  const std::scoped_lock lock(mutex);
   Tensor& there = storage.extras->frozen_there;
   if (!there.defined()) there = tensor(rows).to(storage.device);
   return {.rows = unsettled_view(there).as<const std::int64_t>(), .count = count, .offset = offset};

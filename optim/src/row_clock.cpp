@@ -137,10 +137,10 @@ void RowClock::upload_time(const IdleTime& time) const {
       history_->fill_spans(gaps, end - begin, spans + static_cast<std::size_t>(begin) * span_bytes, table_.dtype);
     });
   } else {
-    constexpr auto words = static_cast<std::int64_t>(sizeof(ReplayStep) / sizeof(std::int64_t));
-    static_assert(sizeof(ReplayStep) % sizeof(std::int64_t) == 0);
+    constexpr auto words = static_cast<std::int64_t>(sizeof(ReplayStep) / sizeof(double));
+    static_assert(sizeof(ReplayStep) % sizeof(double) == 0);
     const std::int64_t count = oldest_ == 1 ? now : now - oldest_;
-    all = empty({count, words}, {DType::int64, {}});
+    all = empty({count, words}, {DType::float64, {}});  // bytes, rather
     if (count > 0) {
       std::memcpy(embergrad::detail::unsettled_view(all).data, time.replay_end - count,
                   static_cast<std::size_t>(count) * sizeof(ReplayStep));
