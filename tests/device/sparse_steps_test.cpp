@@ -2,6 +2,7 @@
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <sstream>
@@ -16,7 +17,7 @@
 #include <embergrad/optim.hpp>
 #include <embergrad/safetensors.hpp>
 
-#include "device/gpu.hpp"
+#include "device/on_gpu.hpp"
 #include "support/check.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -27,12 +28,12 @@ using eg::DType;
 using eg::Tensor;
 using eg::optim::Updates;
 using eg::test::Draw;
+using eg::test::gpu;
 using eg::test::same_bits;
 
 namespace {
 
 const Device cpu = Device::cpu();
-const Device gpu = Device::cuda();
 
 struct Trainer {
   std::string name;
@@ -135,7 +136,7 @@ void same_state(const Trainer& trainer, const Run& by_cpu, const Run& by_gpu) {
 // Trains on both devices; `event` happens in between.
 using Event = std::function<void(Run&)>;
 void same_on_both(const Trainer& trainer, Updates updates, DType dtype, std::int64_t dim, const Event& event = {},
-                  std::int64_t steps = 30) {
+                  std::int64_t steps = 16) {
   Run by_cpu(trainer, updates, dtype, cpu, dim);
   Run by_gpu(trainer, updates, dtype, gpu, dim);
   for (Run* run : {&by_cpu, &by_gpu}) {
@@ -151,8 +152,8 @@ constexpr std::pair<const char*, Updates> modes[] = {
     {"exact", Updates::exact}, {"touched_only", Updates::touched_only}, {"dense", Updates::dense}};
 
 // The event with each way in which time passes.
-void amid_exact(const Event& event) {
-  for (const std::size_t i : {0U, 2U, 3U, 9U}) {
+void amid_exact(const Event& event, std::initializer_list<std::size_t> which = {0, 2, 3, 9}) {
+  for (const std::size_t i : which) {
     BOOST_TEST_CONTEXT(trainers()[i].name) { same_on_both(trainers()[i], Updates::exact, DType::float32, 4, event); }
   }
 }
@@ -183,8 +184,8 @@ BOOST_AUTO_TEST_CASE(every_optimizer_in_every_mode) {
       if (trainer.name == "SparseAdam" && updates != Updates::touched_only) continue;
       BOOST_TEST_CONTEXT(trainer.name << ", " << mode) {
         same_on_both(trainer, updates, DType::float32, 5);
-        same_on_both(trainer, updates, DType::float64, 4);
-        if (updates != Updates::exact) same_on_both(trainer, updates, DType::bfloat16, 4);
+        if (updates == Updates::exact) same_on_both(trainer, updates, DType::float64, 4);
+        if (updates == Updates::touched_only) same_on_both(trainer, updates, DType::bfloat16, 4);
       }
     }
   }
@@ -193,7 +194,7 @@ BOOST_AUTO_TEST_CASE(every_optimizer_in_every_mode) {
 // Longer than the history, which is bounded by visits to idle rows.
 BOOST_AUTO_TEST_CASE(long_runs) {
   for (const std::size_t i : {0U, 3U}) {
-    BOOST_TEST_CONTEXT(trainers()[i].name) { same_on_both(trainers()[i], Updates::exact, DType::float32, 4, {}, 150); }
+    BOOST_TEST_CONTEXT(trainers()[i].name) { same_on_both(trainers()[i], Updates::exact, DType::float32, 4, {}, 70); }
   }
 }
 
@@ -221,6 +222,7 @@ BOOST_AUTO_TEST_CASE(reads) {
   const auto same = [&](const char* name, const std::function<Tensor(const Tensor&, Device)>& read) {
     const Tensor there = read(by_gpu.table.detach(), gpu);
     BOOST_TEST(same_bits(name, there.to(cpu), read(by_cpu.table.detach(), cpu)));
+    BOOST_TEST(!by_cpu.optimizer->last_steps(0).empty(), name);
     BOOST_TEST(!by_gpu.optimizer->last_steps(0).empty(), name);
   };
   same("embedding", [](const Tensor& table, Device) { return eg::embedding(eg::arange(rows), table); });
@@ -230,7 +232,7 @@ BOOST_AUTO_TEST_CASE(reads) {
   same("a slice",
        [](const Tensor& table, Device) { return eg::embedding(eg::arange(20), eg::narrow(table, 0, 30, 20)); });
   same("clone", [](const Tensor& table, Device) { return table.clone(); });
-  same("a part of rows", [](const Tensor& table, Device) { return table.reshape({-1})[7]; });
+  same("a part of rows", [](const Tensor& table, Device) { return eg::narrow(table.reshape({-1}), 0, 7, 9).clone(); });
   same("to", [](const Tensor& table, Device) { return table.to(DType::float64); });
   const Tensor bags = eg::reshape(eg::arange(rows), {-1, 4});
   for (const eg::BagMode mode : {eg::BagMode::sum, eg::BagMode::mean, eg::BagMode::max}) {
@@ -242,6 +244,7 @@ BOOST_AUTO_TEST_CASE(reads) {
   std::ostringstream here;
   std::ostringstream there;
   here << by_cpu.table.detach();
+  BOOST_TEST(!by_cpu.optimizer->last_steps(0).empty());
   there << by_gpu.table.detach().to(cpu);
   BOOST_TEST(here.str() == there.str());
   here << *by_cpu.optimizer;
@@ -255,13 +258,15 @@ BOOST_AUTO_TEST_CASE(reads) {
 // Bags, several lookups of one table, rows scaled to a norm, clipped gradients, and gradients that are not sparse.
 BOOST_AUTO_TEST_CASE(other_steps) {
   const auto by = [](const std::function<void(Run&)>& gradients) {
-    amid_exact([&](Run& run) {
-      for (int i = 0; i < 10; ++i, ++run.step) {
-        run.optimizer->zero_grad();
-        gradients(run);
-        run.optimizer->step();
-      }
-    });
+    amid_exact(
+        [&](Run& run) {
+          for (int i = 0; i < 5; ++i, ++run.step) {
+            run.optimizer->zero_grad();
+            gradients(run);
+            run.optimizer->step();
+          }
+        },
+        {0});
   };
   const auto bags = [](const Run& run) { return Run::ids(run.step).reshape({3, 3}); };
   for (const eg::BagMode mode : {eg::BagMode::sum, eg::BagMode::mean, eg::BagMode::max}) {
