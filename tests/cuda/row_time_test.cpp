@@ -63,7 +63,7 @@ void for_tables(const Body& body) {
 
 BOOST_AUTO_TEST_SUITE(row_time)
 
-BOOST_AUTO_TEST_CASE(gaps) {
+BOOST_AUTO_TEST_CASE(gaps_of_rows) {
   for_tables([](Table& table, bool spares, int seed) {
     const Integers nothing(table.rows.count, 1);
     const auto make = [&](Integers& gaps, Integers& span_of) { return table.request(spares, gaps, span_of); };
@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(gaps) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(last_steps) {
+BOOST_AUTO_TEST_CASE(steps_are_set) {
   for_tables([](Table& table, bool spares, int seed) {
     Integers gaps(table.rows.count, 1);
     Integers span_of(table.rows.count, 1);
