@@ -206,6 +206,23 @@ struct ScaleLongRows {
   }
 };
 
+// table[rows[i], :] = 0; rows of `width` words. A row is written by 2^lane_bits threads.
+template <class Word>
+struct ZeroWords {
+  Word* table;
+  const std::int64_t* rows;
+  std::int64_t count;
+  RowShape shape;
+
+  template <Block B>
+  EMBERGRAD_HD void operator()(B& block) const {
+    for (std::int64_t i = shape.first_row(block); i < count; i += shape.row_step(block)) {
+      Word* row = table + block.load(rows + i) * shape.width;
+      for (std::int64_t j = shape.lane(block); j < shape.width; j += shape.lanes()) block.store(row + j, Word{});
+    }
+  }
+};
+
 // One block, so that the first of all is found without atomic operations.
 template <class Index>
 struct FindOutside {
@@ -307,6 +324,23 @@ void run_with(const Start& start, const SumSegments& request) {
     if (request.factors != nullptr) return sum_places<true, false>(start, request, type);
     sum_places<false, false>(start, request, type);
   });
+}
+
+template <class Word, class Start>
+void zero_words(const Start& start, const ZeroRows& request, std::int64_t width) {
+  RowShape shape{width, false, 0};
+  while (shape.lane_bits < 8 && (std::int64_t{1} << shape.lane_bits) < width) ++shape.lane_bits;
+  start(ZeroWords<Word>{request.table.as<Word>(), request.rows, request.count, shape}, shape.grid(request.count));
+}
+
+template <class Start>
+void run_with(const Start& start, const ZeroRows& request) {
+  if (request.dim == 0) return;
+  const std::int64_t in_pack = 16 / static_cast<std::int64_t>(item_size(request.table.dtype));
+  if (request.dim % in_pack == 0 && all_on_packs(request.table.data)) {
+    return zero_words<Pack<std::uint32_t>>(start, request, request.dim / in_pack);
+  }
+  visit_word(request.table.dtype, [&](auto word) { zero_words<decltype(word)>(start, request, request.dim); });
 }
 
 template <class Row, class T, class Norm, class Start>

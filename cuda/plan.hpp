@@ -71,15 +71,20 @@ struct WriteSegments {
   std::int64_t* starts;
   std::int64_t* rows;
   std::int64_t* segments;
+  const std::int64_t* places;  // in order of their rows
+  std::int64_t* number_of;     // or null: of each place, its segment
+  std::int64_t left_out;
 
   template <Block B>
   EMBERGRAD_HD void operator()(B& block) const {
     if (first_item(block) == 0 && (size == 0 || block.load(sorted) == none)) finish(block, 0, 0);
     for (std::int64_t i = first_item(block); i < size; i += item_step(block)) {
       const std::int64_t row = block.load(sorted + i);
-      if (row == none) continue;
       const std::int64_t before = block.load(segment_of + i);
       const std::int64_t head = block.load(heads + i);
+      if (number_of != nullptr)
+        block.store(number_of + block.load(places + i), row == none ? left_out : before + head - 1);
+      if (row == none) continue;
       if (head != 0) {
         block.store(starts + before, i);
         block.store(rows + before, row);
@@ -153,9 +158,9 @@ void run_with(const Start& start, const PlanRows& request, const Lists& lists, c
   if (size > 0) lists.sort(room.keys, room.sorted, room.places, request.places, size, bits);
   start(MarkHeads{room.sorted, size, none, room.heads}, grid_for(size));
   if (size > 0) lists.add_before(room.heads, room.segment_of, size);
-  start(
-      WriteSegments{room.sorted, room.heads, room.segment_of, size, none, request.starts, request.rows, room.segments},
-      grid_for(size == 0 ? 1 : size));
+  start(WriteSegments{room.sorted, room.heads, room.segment_of, size, none, request.starts, request.rows, room.segments,
+                      request.places, request.segment_of, request.left_out},
+        grid_for(size == 0 ? 1 : size));
 }
 
 template <class Start>

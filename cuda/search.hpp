@@ -1,7 +1,8 @@
-// Which part of a list a place is in.
+// Searches in ascending lists.
 #pragma once
 
 #include "cuda/block.hpp"
+#include "kernels/row_time.hpp"
 
 namespace embergrad::cuda {
 
@@ -19,6 +20,13 @@ EMBERGRAD_HD std::int64_t part_of(B& block, const std::int64_t* starts, std::int
     }
   }
   return low;
+}
+
+template <Block B>
+EMBERGRAD_HD bool is_frozen(B& block, const FrozenRows& frozen, std::int64_t row) {
+  if (frozen.count == 0) return false;
+  const std::int64_t place = part_of(block, frozen.rows, frozen.count, row + frozen.offset);
+  return block.load(frozen.rows + place) == row + frozen.offset;
 }
 
 }  // namespace embergrad::cuda

@@ -4,6 +4,7 @@
 #include "cuda/block.hpp"
 #include "cuda/columns.hpp"
 #include "cuda/ordered_sum.hpp"
+#include "cuda/search.hpp"
 #include "kernels/rules/convert.hpp"
 #include "kernels/rules/norm.hpp"
 #include "kernels/rules/update.hpp"
@@ -133,6 +134,7 @@ struct RowsOf {
   RowTable<T, T> copies;     // of rows that are settled
   const std::int64_t* rows;  // null: 0, 1, 2, …
   std::int64_t count;
+  FrozenRows frozen;  // of `rows`
   IdleTime idle;
   const std::int64_t* settled;  // null: none
   bool steps;
@@ -152,6 +154,10 @@ struct RowsOf {
   template <Block B>
   EMBERGRAD_HD std::int64_t copy_of(B& block, std::int64_t i) const {
     return settled == nullptr ? -1 : block.load(settled + i);
+  }
+  template <Block B>
+  EMBERGRAD_HD bool leaves_out(B& block, std::int64_t row) const {
+    return rows != nullptr && is_frozen(block, frozen, row);
   }
 };
 
@@ -214,6 +220,7 @@ struct UpdateRows : RowsOf<Row, T> {
   EMBERGRAD_HD void operator()(B& block) const {
     for (std::int64_t i = shape.first_row(block); i < count; i += shape.row_step(block)) {
       const std::int64_t row = Base::row(block, i);
+      if (Base::leaves_out(block, row)) continue;
       const std::int64_t gap = Base::gap(block, i);
       const std::int64_t copy = Base::copy_of(block, i);
       if (gap == 0 && copy < 0 && !steps && out.param == nullptr) continue;
@@ -240,7 +247,8 @@ struct UpdateRows : RowsOf<Row, T> {
   EMBERGRAD_HD void live(B& block, const Columns<T>& at, std::int64_t i, std::int64_t gap, std::int64_t copy,
                          Kept<T>& kept) const {
     if (has_span<B>(gap)) {
-      const T* span = static_cast<const T*>(idle.spans) + i * idle.span_size;
+      const std::int64_t place = idle.span_of == nullptr ? i : block.load(idle.span_of + i);
+      const T* span = static_cast<const T*>(idle.spans) + place * idle.span_size;
       on_rule(rules::IdleRules{}, static_cast<int>(idle.rule),
               SpanOfElements<T, B>{block, span, kept, copy < 0, copy >= 0 || out.param == nullptr});
     }
@@ -300,7 +308,7 @@ struct UpdateWholeRows : RowsOf<Row, T> {
     int turn = 0;
     for (std::int64_t base = block.block() * rows_at_once; base < count; base += block.blocks() * rows_at_once) {
       const std::int64_t i = base + place;
-      const bool is_here = i < count;
+      const bool is_here = i < count && !Base::leaves_out(block, Base::row(block, i));
       Row* param = nullptr;
       T* slot = nullptr;
       T sum = T(0);
@@ -543,6 +551,7 @@ void step_rows(const Start& start, const OptimizerStep& request, Row /*row*/, T 
                             .copies = {request.copies.param, request.copies.slots, dim},
                             .rows = request.rows.rows,
                             .count = request.rows.count,
+                            .frozen = request.rows.frozen,
                             .idle = request.idle,
                             .settled = request.settled,
                             .steps = true,
@@ -570,6 +579,7 @@ void run_with(const Start& start, const SettleRows& request) {
                       .copies = {},
                       .rows = request.rows.rows,
                       .count = request.rows.count,
+                      .frozen = {},
                       .idle = request.idle,
                       .settled = nullptr,
                       .steps = false,

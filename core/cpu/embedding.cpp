@@ -86,7 +86,11 @@ void plan_rows(const PlanRows& request) {
   cpu::visit_index(request.index.dtype, [&](auto index_type) {
     const auto* index = request.index.as<const decltype(index_type)>();
     for (std::int64_t i = 0; i < n; ++i) {
-      if (index[i] != request.skip) lookups[count++] = Lookup(static_cast<std::int64_t>(index[i]), i);
+      if (index[i] != request.skip) {
+        lookups[count++] = Lookup(static_cast<std::int64_t>(index[i]), i);
+      } else if (request.segment_of != nullptr) {
+        request.segment_of[i] = request.left_out;
+      }
     }
   });
   const Lookup* sorted = sort_by_row(lookups.get(), lookups.get() + n, count, request.table_rows);
@@ -97,6 +101,7 @@ void plan_rows(const PlanRows& request) {
       request.rows[segments++] = sorted[i].row();
     }
     request.places[i] = sorted[i].place();
+    if (request.segment_of != nullptr) request.segment_of[sorted[i].place()] = segments - 1;
   }
   request.starts[segments] = count;
   *request.segments = segments;
@@ -128,6 +133,16 @@ void run(OnCpu, const PlanRows& request) {
   } else {
     plan_rows<WideLookup>(request);
   }
+}
+
+void run(OnCpu, const ZeroRows& request) {
+  const std::size_t row_bytes = static_cast<std::size_t>(request.dim) * item_size(request.table.dtype);
+  if (row_bytes == 0) return;
+  cpu::parallel_chunks(request.count, rows_in(65536, request.dim), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      std::memset(request.table.as<char>() + static_cast<std::size_t>(request.rows[i]) * row_bytes, 0, row_bytes);
+    }
+  });
 }
 
 void run(OnCpu, const RenormRows& request) {

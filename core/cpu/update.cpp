@@ -107,7 +107,8 @@ bool has_span(const IdleTime& idle, std::int64_t i) { return idle.spans != nullp
 template <class Loop, int count, class T, class... Rest>
 void by_span(Loop* const (&loops)[count], const IdleTime& idle, std::int64_t i, const RowParts<T, T>& row,
              Rest... rest) {
-  const T* span = static_cast<const T*>(idle.spans) + i * idle.span_size;
+  const std::int64_t place = idle.span_of == nullptr ? i : idle.span_of[i];
+  const T* span = static_cast<const T*>(idle.spans) + place * idle.span_size;
   loops[static_cast<int>(idle.rule)](span, row.param, row.slots[0], row.slots[1], row.slots[2], rest...);
 }
 
@@ -196,6 +197,7 @@ void run(OnCpu, const OptimizerStep& request) {
     const RowTable<Row, T> table(request.param, request.slots, dim);
     const RowTable<T, T> copies(request.copies.param, request.copies.slots, dim);
     for_each_row(table, request.rows, [&](std::int64_t i, const RowParts<Row, T>& row) {
+      if (request.rows.rows != nullptr && cpu::is_frozen(request.rows.frozen, request.rows.rows[i])) return;
       in_computing_type<Row, T>(row.param, dim, [&](T* param) {
         if (request.settled != nullptr && request.settled[i] >= 0) {
           const RowParts<T, T> to{param, {row.slots[0], row.slots[1], row.slots[2]}};

@@ -31,10 +31,12 @@ struct CheckIndices {
 struct PlanRows {
   View index;
   std::int64_t table_rows, skip;
-  std::int64_t* places;    // out: [index.size]
-  std::int64_t* starts;    // out: [index.size + 1]; the last of the used ones ends the last segment
-  std::int64_t* rows;      // out: [index.size]
-  std::int64_t* segments;  // out: how many; on the host, which waits for a GPU
+  std::int64_t* places;                // out: [index.size]
+  std::int64_t* starts;                // out: [index.size + 1]; the last of the used ones ends the last segment
+  std::int64_t* rows;                  // out: [index.size]
+  std::int64_t* segments;              // out: how many; on the host, which waits for a GPU
+  std::int64_t* segment_of = nullptr;  // out, or null: of each place of index, the number of its segment
+  std::int64_t left_out = -1;          // what that is for places that are left out
 };
 
 // Each row of `table` named in `rows` whose p-norm is above max_norm, times max_norm / (norm + 1e-7). Norms are summed
@@ -45,6 +47,14 @@ struct RenormRows {
   const std::int64_t* rows;
   std::int64_t count;
   double max_norm, p;  // any p but NaN; 0 counts what is not 0, ±infinity takes the largest or smallest size
+};
+
+// table[rows[i], :] = 0. Any element type.
+struct ZeroRows {
+  View table;
+  std::int64_t dim;
+  const std::int64_t* rows;
+  std::int64_t count;
 };
 
 // From a plan of places to what SumSegments takes, for a lookup whose places share gradients by bags, or have factors.
@@ -82,12 +92,14 @@ void run(OnCpu, const GatherRows&);
 void run(OnCpu, const CheckIndices&);
 void run(OnCpu, const PlanRows&);
 void run(OnCpu, const RenormRows&);
+void run(OnCpu, const ZeroRows&);
 void run(OnCpu, const PlanBags&);
 void run(OnCpu, const SumSegments&);
 void run(OnCuda, const GatherRows&);
 void run(OnCuda, const CheckIndices&);
 void run(OnCuda, const PlanRows&);
 void run(OnCuda, const RenormRows&);
+void run(OnCuda, const ZeroRows&);
 void run(OnCuda, const PlanBags&);
 void run(OnCuda, const SumSegments&);
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "kernels/launch.hpp"
+#include "kernels/row_time.hpp"
 #include "kernels/rules/update.hpp"
 #include "kernels/view.hpp"
 
@@ -48,11 +49,13 @@ struct StepNumbers {
 inline constexpr int max_slots = 3;
 
 // Which elements a request is about: the `count` rows of `dim` elements that `rows` names of parameter and state, for
-// which the gradient holds rows in that order. Without `rows` all of the views.
+// which the gradient holds rows in that order. Without `rows` all of the views. A step leaves the frozen ones of a list
+// out.
 struct RowList {
   const std::int64_t* rows = nullptr;
   std::int64_t count = 0;
   std::int64_t dim = 0;
+  FrozenRows frozen = {};
 };
 
 // A step that a replay repeats: its numbers are rounded already to the type that the table is computed in.
@@ -74,6 +77,7 @@ struct IdleTime {
   const std::int64_t* gaps = nullptr;      // of each row: in steps; 0: nothing happened
   IdleRule rule = {};                      // of the spans
   const void* spans = nullptr;             // of each row: `span_size` numbers of the type that is computed in
+  const std::int64_t* span_of = nullptr;   // which of these is each row's; null: there is one for each, in their order
   std::int64_t span_size = 0;              // those of the rule's Span, and its tail
   const ReplayStep* replay_end = nullptr;  // a row lives through the last `gap` steps before this one
   const OwnSteps* own_end = nullptr;       // likewise, of a list without holes that reaches back as far as gaps do

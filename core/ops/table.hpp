@@ -48,9 +48,8 @@ inline void settle_looked_up(const Tensor& weight, const Tensor& rows) {
   const std::int64_t dim = weight.shape()[1];
   const std::int64_t offset = weight.state()->offset;
   if (deferred->dim() != dim || offset % std::max<std::int64_t>(1, dim) != 0) return deferred->settle_all();
-  if (offset == 0) return deferred->settle(rows.data<std::int64_t>(), rows.numel());
-  const Tensor shifted = add(rows, offset / dim);
-  deferred->settle(shifted.data<std::int64_t>(), shifted.numel());
+  const Tensor shifted = offset == 0 ? rows : add(rows, offset / dim);
+  deferred->settle({.list = detail::view(shifted).as<const std::int64_t>(), .count = shifted.numel()});
 }
 
 // Scales the rows that `index` holds down to max_norm, in place, if it is given. All must have been checked before.
@@ -70,11 +69,12 @@ inline void renormalise(const OpCheck& check, const Tensor& weight, const Tensor
 }
 
 // What a lookup reads: the table and its index; or, where rows are behind, the values of the rows that it wants, as
-// they would be, and an index into those. The table is not written. Places of -1 stay.
+// they would be, and an index into those. The table is not written. Places of -1 stay; those of a padding row, if there
+// is one, are not wanted.
 struct GatherView {
   GatherView(const Tensor& weight, const Tensor& input, std::int64_t padding = -1);
   Tensor table, index;
-  std::int64_t padding;  // where the padding row stands in `table`; -1: nowhere
+  std::int64_t padding;  // what index holds at places that are not wanted; -1: all are
 };
 
 inline GatherView::GatherView(const Tensor& weight, const Tensor& input, std::int64_t padding_row)
@@ -88,16 +88,13 @@ inline GatherView::GatherView(const Tensor& weight, const Tensor& input, std::in
     table = detail::settled(weight);
     return;
   }
-  detail::LookupRows lookup = detail::rows_of_lookup(input, rows);
-  auto* row = lookup.rows.mutable_data<std::int64_t>();
+  if (padding >= 0) padding = rows;  // a row behind all others
+  detail::LookupRows lookup = detail::rows_of_lookup(input, rows, padding_row, padding);
+  if (offset > 0) lookup.rows = add(lookup.rows, offset / dim);
   const std::int64_t count = lookup.rows.numel();
-  if (padding >= 0) {
-    const auto* place = std::lower_bound(row, row + count, padding);
-    padding = place != row + count && *place == padding ? place - row : -1;
-  }
-  for (std::int64_t i = 0; i < count; ++i) row[i] += offset / dim;
   table = empty({count, dim}, weight.options());
-  deferred->read(row, count, detail::view(table), grad_enabled() && weight.requires_grad());
+  deferred->read({.list = detail::view(lookup.rows).as<const std::int64_t>(), .count = count}, detail::view(table),
+                 grad_enabled() && weight.requires_grad());
   index = std::move(lookup.index);
 }
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/memory.hpp"
+#include "kernels/embedding.hpp"
 #include "src/memory_pool.hpp"
 #include "src/op_check.hpp"
 #include "src/row_sparse.hpp"
@@ -253,9 +253,7 @@ void accumulate_rows(GradientSlot& slot, const RowSparse& rows) {
   Tensor sum = slot.gradient.dense();
   rows.add_to(sum);
   slot.version_at_add = sum.version();
-  if (!slot.touched_known) return;
-  const auto* index = rows.indices().data<std::int64_t>();
-  slot.touched.insert(slot.touched.end(), index, index + rows.count());
+  if (slot.touched_known) slot.touched.push_back(rows.indices());
 }
 
 }  // namespace
@@ -353,11 +351,11 @@ void Tensor::zero_grad(bool set_to_none) {
     Tensor dense = slot->gradient.dense();
     slot->gradient = Gradient();
     if (detail::is_exclusive(dense) && dense.version() == slot->version_at_add) {
-      const std::size_t row_bytes = static_cast<std::size_t>(dense.size(1)) * item_size(dense.dtype());
-      for (const std::int64_t row : slot->touched) {
-        launch(dense.device(), Fill{.out = {dense.state()->data + static_cast<std::size_t>(row) * row_bytes,
-                                            dense.dtype(), dense.size(1)},
-                                    .value = 0});
+      for (const Tensor& rows : slot->touched) {
+        launch(dense.device(), ZeroRows{.table = detail::view(dense),
+                                        .dim = dense.size(1),
+                                        .rows = detail::view(rows).as<const std::int64_t>(),
+                                        .count = rows.numel()});
       }
       slot->spare = std::move(dense);
     }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "kernels/row_time.hpp"
 #include "kernels/view.hpp"
 
 namespace embergrad::detail {
@@ -12,7 +13,7 @@ struct Storage;
 
 // Rows of a table whose elements are not what dense training would have made of them yet. The values that a read gives
 // depend on steps and on what was settled, never on who read before. What settles or skips rows must have the table for
-// itself, but for readers beside settle_all.
+// itself, but for readers beside settle_all. Lists of rows and what a read fills lie where the table does.
 class DeferredRows {
  public:
   DeferredRows() = default;
@@ -26,11 +27,11 @@ class DeferredRows {
   [[nodiscard]] virtual std::int64_t dim() const = 0;
   // False if every row is up to date.
   [[nodiscard]] virtual bool pending() const = 0;
-  // out[i, :] = the value of row rows[i], ascending; the table stays as it is. Any number of threads at once.
-  // `for_step`: a step on these rows will follow.
-  virtual void read(const std::int64_t* rows, std::int64_t count, View out, bool for_step) const = 0;
+  // out[i, :] = the value of the i-th of these rows, which ascend; the table stays as it is. Any number of threads at
+  // once. `for_step`: a step on these rows will follow.
+  virtual void read(RowNumbers rows, View out, bool for_step) const = 0;
   // Brings rows, each named once, up to date in place.
-  virtual void settle(const std::int64_t* rows, std::int64_t count) = 0;
+  virtual void settle(RowNumbers rows) = 0;
   // Brings all rows up to date in place, and what is kept beside them. Any number of threads at once.
   virtual void settle_all() = 0;
   // Declares a row up to date as it is: it did not live through the time since.

@@ -55,7 +55,8 @@ std::int64_t* numbers_of(Tensor& indices) { return reinterpret_cast<std::int64_t
 
 // Places sorted by the row that they hold.
 struct Plan {
-  Plan(const Tensor& index, std::int64_t table_rows, std::int64_t skip)
+  // With `numbers`, of each place where its row stands among `rows`, or `left_out`.
+  Plan(const Tensor& index, std::int64_t table_rows, std::int64_t skip, Tensor numbers = {}, std::int64_t left_out = -1)
       : places(index_tensor(index.numel(), index.device())), starts(index_tensor(index.numel() + 1, index.device())) {
     Tensor found = index_tensor(index.numel(), index.device());
     launch(index.device(), PlanRows{.index = view(index),
@@ -64,7 +65,9 @@ struct Plan {
                                     .places = numbers_of(places),
                                     .starts = numbers_of(starts),
                                     .rows = numbers_of(found),
-                                    .segments = &segments});
+                                    .segments = &segments,
+                                    .segment_of = numbers.defined() ? numbers_of(numbers) : nullptr,
+                                    .left_out = left_out});
     rows = detail::make_view(found.state()->storage, 0, {segments}, DType::int64);
   }
   Tensor places, starts, rows;
@@ -75,17 +78,11 @@ struct Plan {
 
 Tensor detail::distinct_rows(const Tensor& index, std::int64_t rows) { return Plan(index, rows, -1).rows; }
 
-detail::LookupRows detail::rows_of_lookup(const Tensor& index, std::int64_t rows) {
-  Plan plan(index, rows, -1);
-  Tensor positions = empty(index.shape(), {DType::int64, {}});
-  const std::int64_t* places = plan.places.data<std::int64_t>();
-  const std::int64_t* starts = plan.starts.data<std::int64_t>();
-  std::int64_t* position = numbers_of(positions);
-  for (std::int64_t i = 0; i < index.numel(); ++i) position[i] = -1;
-  for (std::int64_t s = 0; s < plan.segments; ++s) {
-    for (std::int64_t i = starts[s]; i < starts[s + 1]; ++i) position[places[i]] = s;
-  }
-  return {std::move(plan.rows), std::move(positions)};
+detail::LookupRows detail::rows_of_lookup(const Tensor& index, std::int64_t rows, std::int64_t skip,
+                                          std::int64_t left_out) {
+  Tensor numbers = empty(index.shape(), {DType::int64, index.device()});
+  Plan plan(index, rows, skip, numbers, left_out);
+  return {std::move(plan.rows), std::move(numbers)};
 }
 
 RowSparse RowSparse::of(const detail::LookupGradient& lookup) {
@@ -192,11 +189,13 @@ RowSparse RowSparse::plus(const RowSparse& other) const {
     throw ShapeError(fmt::format("RowSparse::plus: rows of a [{}, {}] table and of a [{}, {}] table", rows(), dim(),
                                  other.rows(), other.dim()));
   }
-  return no_grad([&] { return from_rows(cat({indices(), other.indices()}), cat({values(), other.values()}), rows()); });
+  return no_grad([&] {
+    return of({.index = cat({indices(), other.indices()}), .grad = cat({values(), other.values()}), .rows = rows()});
+  });
 }
 
 RowSparse RowSparse::scaled(double factor) const {
-  return no_grad([&] { return from_rows(indices(), mul(values(), factor), rows()); });
+  return no_grad([&] { return of({.index = indices(), .grad = mul(values(), factor), .rows = rows()}); });
 }
 
 // --- Gradient

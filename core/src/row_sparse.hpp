@@ -22,11 +22,13 @@ struct LookupGradient {
 [[nodiscard]] RowSparse rows_of(const LookupGradient& lookup);
 // The rows that an index holds, ascending, each once: int64. `index` is checked.
 [[nodiscard]] Tensor distinct_rows(const Tensor& index, std::int64_t rows);
-// The same rows, and for each place where its row stands among them: int64, of the index's shape.
+// The same rows, and for each place where its row stands among them: int64, of the index's shape. Places that hold
+// `skip` are left out, and have `left_out` there.
 struct LookupRows {
   Tensor rows, index;
 };
-[[nodiscard]] LookupRows rows_of_lookup(const Tensor& index, std::int64_t rows);
+[[nodiscard]] LookupRows rows_of_lookup(const Tensor& index, std::int64_t rows, std::int64_t skip,
+                                        std::int64_t left_out);
 
 // The element type of a tensor's gradient: its own, but float32 for 16 bits.
 [[nodiscard]] constexpr DType gradient_dtype(DType dtype) { return item_size(dtype) == 2 ? DType::float32 : dtype; }

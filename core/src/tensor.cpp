@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <mutex>
 #include <utility>
 
 #include "kernels/launch.hpp"
@@ -153,23 +154,27 @@ void settle_rows(const Tensor& tensor) {
 
 namespace {
 
-// Elements [begin, begin + count) of a storage whose rows are behind, as they would be.
-void read_settled(const DeferredRows& deferred, DType dtype, std::int64_t begin, std::int64_t count, char* out) {
-  constexpr std::int64_t block = 1024;  // rows
+// Elements from `begin` on of a storage whose rows are behind, as they would be: as many as `out` has.
+void read_settled(const DeferredRows& deferred, Device device, std::int64_t begin, const View& out) {
   const std::int64_t dim = deferred.dim();
-  const std::size_t item = item_size(dtype);
-  const Scratch<std::int64_t> rows(block);
-  const Scratch<char> values(block * dim * static_cast<std::int64_t>(item));
-  for (std::int64_t at = begin; at < begin + count;) {
+  const std::size_t item = item_size(out.dtype);
+  const ScratchOn<char> row(device, dim * static_cast<std::int64_t>(item));
+  const auto elements = [&](void* data, std::int64_t first, std::int64_t count) {
+    return View{static_cast<char*>(data) + static_cast<std::size_t>(first) * item, out.dtype, count};
+  };
+  const std::int64_t end = begin + out.size;
+  for (std::int64_t at = begin; at < end;) {
     const std::int64_t first = at / dim;
-    const std::int64_t end = std::min((first + block) * dim, begin + count);
-    const std::int64_t n = (end + dim - 1) / dim - first;
-    for (std::int64_t i = 0; i < n; ++i) rows[i] = first + i;
-    deferred.read(rows.get(), n, {.data = values.get(), .dtype = dtype, .size = n * dim}, false);
-    std::memcpy(out + static_cast<std::size_t>(at - begin) * item,
-                values.get() + static_cast<std::size_t>(at - first * dim) * item,
-                static_cast<std::size_t>(end - at) * item);
-    at = end;
+    const std::int64_t within = at % dim;
+    std::int64_t count = std::min(dim - within, end - at);
+    if (count == dim) {
+      count = (end - at) / dim * dim;
+      deferred.read({.count = count / dim, .first = first}, elements(out.data, at - begin, count), false);
+    } else {  // a part of a row, at either end
+      deferred.read({.count = 1, .first = first}, elements(row.get(), 0, dim), false);
+      launch(device, Convert{.in = elements(row.get(), within, count), .out = elements(out.data, at - begin, count)});
+    }
+    at += count;
   }
 }
 
@@ -181,7 +186,7 @@ Tensor settled(const Tensor& tensor) {
   const DeferredRows* deferred = deferred_rows(*state.storage);
   if (deferred == nullptr) return tensor;
   Tensor copy = empty(state.shape, {state.dtype, state.device});
-  if (state.numel > 0) read_settled(*deferred, state.dtype, state.offset, state.numel, copy.state()->data);
+  if (state.numel > 0) read_settled(*deferred, state.device, state.offset, unsettled_view(copy));
   return copy;
 }
 
@@ -237,8 +242,9 @@ void freeze_row(const Tensor& table, std::int64_t row) {
   auto& rows = storage.extras->frozen_rows;
   const auto place = std::lower_bound(rows.begin(), rows.end(), row);
   if (place != rows.end() && *place == row) return;
-  if (DeferredRows* deferred = deferred_rows(storage)) deferred->settle(&row, 1);
+  if (DeferredRows* deferred = deferred_rows(storage)) deferred->settle({.count = 1, .first = row});
   rows.insert(place, row);
+  storage.extras->frozen_there = {};
 }
 
 void unfreeze_row(const Tensor& table, std::int64_t row) {
@@ -248,6 +254,7 @@ void unfreeze_row(const Tensor& table, std::int64_t row) {
   const auto place = std::lower_bound(rows.begin(), rows.end(), row);
   if (place == rows.end() || *place != row) return;
   rows.erase(place);
+  storage.extras->frozen_there = {};
   if (DeferredRows* deferred = deferred_rows(storage)) deferred->skip(row);
 }
 
@@ -270,6 +277,18 @@ std::span<const std::int64_t> frozen_rows(const Tensor& table) {
   const StorageExtras* extras = table.state()->storage->extras;
   if (extras == nullptr) return {};
   return extras->frozen_rows;
+}
+
+FrozenRows frozen_rows_for_kernels(const Storage& storage, std::int64_t offset) {
+  if (storage.extras == nullptr || storage.extras->frozen_rows.empty()) return {};
+  const std::vector<std::int64_t>& rows = storage.extras->frozen_rows;
+  const auto count = static_cast<std::int64_t>(rows.size());
+  if (storage.device.is_cpu()) return {.rows = rows.data(), .count = count, .offset = offset};
+  static std::mutex mutex;  // several lookups at once: one of them copies
+  const std::scoped_lock lock(mutex);
+  Tensor& there = storage.extras->frozen_there;
+  if (!there.defined()) there = tensor(rows).to(storage.device);
+  return {.rows = unsettled_view(there).as<const std::int64_t>(), .count = count, .offset = offset};
 }
 
 }  // namespace detail

@@ -17,6 +17,7 @@ struct StorageExtras {
   std::vector<std::int64_t> frozen_rows;   // ascending
   std::shared_ptr<void> owner;             // of borrowed memory
   std::shared_ptr<DeferredRows> deferred;  // who steps rows of this table later than they are due
+  Tensor frozen_there = {};                // frozen_rows as kernels of a GPU read them, once they were asked for
   // Integers that were copied to a GPU, as they were at this version: the host need not wait to know them.
   Tensor mirror;
   std::uint64_t mirror_version = 0;
@@ -37,8 +38,8 @@ struct Storage : Shared {
 // buffer for the next backward.
 struct GradientSlot {
   Gradient gradient;
-  Tensor spare;                       // zeros, shaped like the leaf
-  std::vector<std::int64_t> touched;  // rows of `gradient` that may be non-zero
+  Tensor spare;                 // zeros, shaped like the leaf
+  std::vector<Tensor> touched;  // rows of `gradient` that may be non-zero: lists, int64
   bool touched_known = false;
   std::uint64_t version_at_add = 0;  // of the gradient's storage: a foreign change voids `touched`
 };
@@ -95,6 +96,9 @@ void settle_rows(const Tensor& tensor);
   const TensorState& state = *tensor.state();
   return {state.data, state.dtype, state.numel};
 }
+
+// The frozen rows of a table for kernels on its device; row 0 of the request is row `offset` of the storage.
+[[nodiscard]] FrozenRows frozen_rows_for_kernels(const Storage& storage, std::int64_t offset = 0);
 
 [[nodiscard]] StridedView strided_view(const Tensor& tensor);
 // `tensor` as seen when broadcast to `shape`: repeated dimensions have stride 0.

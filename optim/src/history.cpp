@@ -36,7 +36,7 @@ void for_each_span(const std::int64_t* gaps, std::int64_t count, void* spans, DT
     std::int64_t known[places];
     std::fill(known, known + places, std::int64_t{-1});
     for (std::int64_t i = 0; i < count; ++i) {
-      if (gaps[i] == 0) continue;
+      if (gaps[i] <= 0) continue;
       T* const to = first + i * size;
       std::int64_t& place = known[gaps[i] % places];
       if (place >= 0 && gaps[place] == gaps[i]) {

@@ -33,7 +33,8 @@ class History {
 
   // How kernels see it: `gaps` and `spans` are for the caller to fill in.
   [[nodiscard]] virtual IdleTime idle() const = 0;
-  // The spans that end now and are gaps[i] steps long, each idle().span_size numbers of `dtype`. Any number of threads.
+  // The spans that end now and are gaps[i] steps long, each idle().span_size numbers of `dtype`; nothing for gaps that
+  // are not above 0. Any number of threads.
   virtual void fill_spans(const std::int64_t* gaps, std::int64_t count, void* spans, DType dtype) const = 0;
 };
 

@@ -274,12 +274,6 @@ void Optimizer::prepare(std::size_t index) {
   }
   const Way way = way_of(entry, planned);
   if (!entry.is_shared && meets_its_like(index, way)) return prepare(index);
-  if ((way == Way::rows || way == Way::deferred_rows) && !parameter.device().is_cpu()) {
-    throw DeviceError(
-        fmt::format("{} is on {} and has a sparse gradient, but steps of some rows run on the CPU alone; "
-                    "use updates = dense",
-                    place(), parameter.device().to_string()));
-  }
   if (way == Way::deferred_rows) {
     const auto* adam = std::get_if<detail::AdamTime>(&planned.time);
     const auto* rmsprop = std::get_if<detail::RmspropTime>(&planned.time);
@@ -368,21 +362,25 @@ void Optimizer::apply(Entry& entry) {
   const std::int64_t row_offset = width == 0 ? 0 : parameter.state()->offset / width;
   const std::span<const std::int64_t> frozen_rows =
       is_table ? embergrad::detail::frozen_rows(parameter) : std::span<const std::int64_t>{};
-  const std::int64_t* held = by_rows ? gradient.rows().indices().data<std::int64_t>() : nullptr;
-  // Rows, or where there are none the whole, up to `end`; then past the frozen row there.
+  const std::int64_t* held =
+      by_rows ? embergrad::detail::view(gradient.rows().indices()).as<const std::int64_t>() : nullptr;
+  // All held rows, whose frozen ones kernels leave out; or the whole up to `end`, then past the frozen row there.
   std::int64_t begin = 0;
   const auto run_to = [&](std::int64_t end) {
     if (end <= begin || width == 0) return;
     const std::int64_t first_element = begin * width;
     const std::int64_t count = (end - begin) * width;
     if (way == Way::deferred_rows) {
-      entry.deferral->clock->step(planned, held + begin, end - begin, part(grad, first_element, count));
+      entry.deferral->clock->step(planned, held, end, part(grad, first_element, count));
       return;
     }
     OptimizerStep step = planned.request();
     step.param = by_rows ? embergrad::detail::unsettled_view(parameter) : part(parameter, first_element, count);
     step.grad = part(grad, first_element, count);
-    step.rows = {.rows = by_rows ? held + begin : nullptr, .count = end - begin, .dim = width};
+    step.rows = {.rows = held, .count = end - begin, .dim = width};
+    if (by_rows) {
+      step.rows.frozen = embergrad::detail::frozen_rows_for_kernels(*parameter.state()->storage, row_offset);
+    }
     for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
       const Tensor& slot = entry.slots[s];
       if (!slot.defined()) continue;
@@ -392,20 +390,12 @@ void Optimizer::apply(Entry& entry) {
     }
     launch(parameter.device(), step);
   };
-  const auto leave_out = [&](std::int64_t row) {
+  const std::int64_t count = by_rows ? gradient.rows().count() : rows;
+  for (const std::int64_t frozen : by_rows ? std::span<const std::int64_t>{} : frozen_rows) {
+    const std::int64_t row = frozen - row_offset;
+    if (row < 0 || row >= rows) continue;
     run_to(row);
     begin = row + 1;
-  };
-  const std::int64_t count = by_rows ? gradient.rows().count() : rows;
-  if (held != nullptr && !frozen_rows.empty()) {
-    for (std::int64_t i = 0; i < count; ++i) {
-      if (std::ranges::binary_search(frozen_rows, held[i] + row_offset)) leave_out(i);
-    }
-  } else if (held == nullptr) {
-    for (const std::int64_t frozen : frozen_rows) {
-      const std::int64_t row = frozen - row_offset;
-      if (row >= 0 && row < rows) leave_out(row);
-    }
   }
   run_to(count);
   if (way == Way::deferred_rows) entry.deferral->clock->end(planned, held, count);

@@ -4,12 +4,14 @@
 #include <cstring>
 #include <limits>
 #include <mutex>
-#include <numeric>
 #include <utility>
 
 #include <embergrad/ops.hpp>
 
 #include "cpu/parallel.hpp"
+#include "kernels/embedding.hpp"
+#include "kernels/memory.hpp"
+#include "src/device_memory.hpp"
 #include "src/memory_pool.hpp"
 #include "src/tensor_state.hpp"
 #include "views.hpp"
@@ -26,6 +28,7 @@ constexpr std::int64_t sweep_share = 10;
 constexpr std::int64_t replay_sweep_steps = 256;
 // However few rows a step touches: history is kept for half as many steps as there are rows, at most.
 constexpr std::int64_t least_visits = 4;
+constexpr std::int64_t rows_at_once = std::int64_t{1} << 20;  // on a GPU
 constexpr std::int64_t most_remembered = std::int64_t{1}
                                          << 20;  // rows: what is remembered stays until the table is settled
 
@@ -36,23 +39,45 @@ char* room_in(std::vector<char>& values, std::size_t bytes) {
 }
 }  // namespace
 
+template <class Body>
+void RowClock::in_pieces(RowNumbers rows, const Body& body) const {
+  const auto piece = [&](std::int64_t begin, std::int64_t end) {
+    const bool listed = rows.list != nullptr;
+    body(RowNumbers{listed ? rows.list + begin : nullptr, end - begin, rows.first + begin}, begin);
+  };
+  if (device_.is_cpu()) return cpu::parallel_chunks(rows.count, block, piece);
+  for (std::int64_t begin = 0; begin < rows.count; begin += rows_at_once) {
+    piece(begin, std::min(rows.count, begin + rows_at_once));
+  }
+}
+
 class RowClock::Idle {
  public:
   // Rows that `settled` has a place for are remembered, with their spans.
-  Idle(const RowClock& clock, const std::int64_t* rows, std::int64_t count, const std::int64_t* settled = nullptr)
-      : time_(clock.history_->idle()),
+  Idle(const RowClock& clock, RowNumbers rows, bool spares_untouched = false, const std::int64_t* settled = nullptr)
+      : time_(clock.idle_time()),
         span_bytes_(static_cast<std::size_t>(time_.span_size) * item_size(clock.table_.dtype)),
-        gaps_(count),
-        spans_(static_cast<std::int64_t>(span_bytes_) * count) {
-    const auto is_settled = [&](std::int64_t i) { return settled != nullptr && settled[i] >= 0; };
-    for (std::int64_t i = 0; i < count; ++i) gaps_[i] = is_settled(i) ? 0 : clock.gap(rows[i]);
+        gaps_(clock.device_, time_.spans == nullptr ? rows.count : 2 * rows.count),
+        spans_(clock.device_, time_.spans == nullptr ? static_cast<std::int64_t>(span_bytes_) * rows.count : 0) {
+    const bool has_all_spans = time_.spans != nullptr;
     time_.gaps = gaps_.get();
-    if (span_bytes_ == 0) return;
+    if (has_all_spans) time_.span_of = gaps_.get() + rows.count;
+    launch(clock.device_, FindGaps{.last = clock.last(),
+                                   .now = clock.history_->now(),
+                                   .rows = rows,
+                                   .frozen = embergrad::detail::frozen_rows_for_kernels(*clock.storage_),
+                                   .spares_untouched = spares_untouched,
+                                   .gaps = gaps_.get(),
+                                   .span_of = has_all_spans ? gaps_.get() + rows.count : nullptr,
+                                   .oldest = clock.oldest_});
+    if (!clock.device_.is_cpu() || span_bytes_ == 0) return;
     time_.spans = spans_.get();
-    clock.history_->fill_spans(gaps_.get(), count, spans_.get(), clock.table_.dtype);
-    for (std::int64_t i = 0; settled != nullptr && i < count; ++i) {
-      if (!is_settled(i)) continue;
-      gaps_[i] = clock.gap(rows[i]);
+    if (settled != nullptr) hide_settled(rows.count, settled);
+    clock.history_->fill_spans(gaps_.get(), rows.count, spans_.get(), clock.table_.dtype);
+    if (settled == nullptr) return;
+    hide_settled(rows.count, settled);
+    for (std::int64_t i = 0; i < rows.count; ++i) {
+      if (settled[i] < 0) continue;
       const char* span = clock.recent_.spans.data() + static_cast<std::size_t>(settled[i]) * span_bytes_;
       std::memcpy(spans_.get() + static_cast<std::size_t>(i) * span_bytes_, span, span_bytes_);
     }
@@ -60,10 +85,17 @@ class RowClock::Idle {
   [[nodiscard]] const IdleTime& time() const { return time_; }
 
  private:
+  // From whoever fills spans; or shows them again.
+  void hide_settled(std::int64_t count, const std::int64_t* settled) const {
+    for (std::int64_t i = 0; i < count; ++i) {
+      if (settled[i] >= 0) gaps_.get()[i] = -gaps_.get()[i];
+    }
+  }
+
   IdleTime time_;
   std::size_t span_bytes_;
-  Scratch<std::int64_t> gaps_;
-  Scratch<char> spans_;
+  embergrad::detail::ScratchOn<std::int64_t> gaps_;  // and where spans stand
+  embergrad::detail::ScratchOn<char> spans_;
 };
 
 RowClock::RowClock(const Tensor& table)
@@ -72,25 +104,64 @@ RowClock::RowClock(const Tensor& table)
       device_(table.device()),
       rows_(table.size(0)),
       dim_(table.size(1)),
-      last_(static_cast<std::size_t>(rows_)) {}
+      last_(zeros({rows_}, {DType::int32, device_})) {}
 
-bool RowClock::is_frozen(std::int64_t row) const {
-  return storage_->extras != nullptr && std::ranges::binary_search(storage_->extras->frozen_rows, row);
+std::uint32_t* RowClock::last() const { return embergrad::detail::unsettled_view(last_).as<std::uint32_t>(); }
+
+IdleTime RowClock::idle_time() const {
+  IdleTime time = history_->idle();
+  if (device_.is_cpu()) return time;
+  const std::scoped_lock lock(uploading_);
+  if (step_there_ != history_->now()) upload_time(time);
+  const View there = embergrad::detail::unsettled_view(time_there_);
+  if (time.span_size > 0) {
+    time.spans = there.data;
+  } else {
+    time.replay_end = there.as<const ReplayStep>() + time_there_.size(0);
+  }
+  return time;
 }
 
-std::int64_t RowClock::gap(std::int64_t row) const {
-  const std::int64_t steps = history_->now() - last_[static_cast<std::size_t>(row)];
-  return steps == 0 || is_frozen(row) ? 0 : steps;
+// What any row may need, since nobody here knows which rows there are.
+void RowClock::upload_time(const IdleTime& time) const {
+  const std::int64_t now = history_->now();
+  Tensor all;
+  if (time.span_size > 0) {
+    const std::int64_t count = now - oldest_ + 1;
+    all = empty({count, time.span_size}, {table_.dtype, {}});
+    auto* const spans = embergrad::detail::unsettled_view(all).as<char>();
+    const std::size_t span_bytes = static_cast<std::size_t>(time.span_size) * item_size(table_.dtype);
+    cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
+      std::int64_t gaps[block];
+      for (std::int64_t i = begin; i < end; ++i) gaps[i - begin] = i == 0 ? now : now - (oldest_ + i - 1);
+      history_->fill_spans(gaps, end - begin, spans + static_cast<std::size_t>(begin) * span_bytes, table_.dtype);
+    });
+  } else {
+    constexpr auto words = static_cast<std::int64_t>(sizeof(ReplayStep) / sizeof(double));
+    static_assert(sizeof(ReplayStep) % sizeof(double) == 0);
+    const std::int64_t count = oldest_ == 1 ? now : now - oldest_;
+    all = empty({count, words}, {DType::float64, {}});  // bytes, rather
+    if (count > 0) {
+      std::memcpy(embergrad::detail::unsettled_view(all).data, time.replay_end - count,
+                  static_cast<std::size_t>(count) * sizeof(ReplayStep));
+    }
+  }
+  time_there_ = all.to(device_);
+  step_there_ = now;
 }
 
-SettleRows RowClock::request(const std::int64_t* rows, std::int64_t count, const Idle& idle) const {
-  SettleRows request{.param = table_,
+SettleRows RowClock::request(RowNumbers rows, const Idle& idle) const {
+  const auto those = [&](const View& all) {
+    const std::int64_t width = all.size / rows_;
+    return rows.list != nullptr ? all : part(all, rows.first * width, rows.count * width);
+  };
+  SettleRows request{.param = those(table_),
                      .slots = {},
-                     .rows = {.rows = rows, .count = count, .dim = dim_},
+                     .rows = {.rows = rows.list, .count = rows.count, .dim = dim_},
                      .idle = idle.time(),
                      .out = {}};
   for (std::size_t s = 0; s < slots_.size(); ++s) {
-    if (slots_[s].defined()) request.slots[s] = embergrad::detail::unsettled_view(slots_[s]);
+    if (slots_[s].defined()) request.slots[s] = those(embergrad::detail::unsettled_view(slots_[s]));
   }
   return request;
 }
@@ -117,21 +188,21 @@ void RowClock::read_and_remember(const std::int64_t* rows, std::int64_t count, V
   const RowCopies copies = recent_copies();
   const std::size_t span_bytes = static_cast<std::size_t>(history_->idle().span_size) * item_size(table_.dtype);
   char* const spans = room_in(recent_.spans, static_cast<std::size_t>(count) * span_bytes);
-  cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
-    const Idle idle(*this, rows + begin, end - begin);
-    SettleRows settle = request(rows + begin, end - begin, idle);
+  in_pieces({.list = rows, .count = count}, [&](RowNumbers some, std::int64_t begin) {
+    const Idle idle(*this, some);
+    SettleRows settle = request(some, idle);
     const auto rows_of = [&](const View& all) {
       const std::int64_t width = all.size / count;
-      return part(all, begin * width, (end - begin) * width);
+      return part(all, begin * width, some.count * width);
     };
     settle.out.param = rows_of(copies.param);
     std::ranges::transform(copies.slots, settle.out.slots, rows_of);
     launch(device_, settle);
-    const View to = part(out, begin * dim_, (end - begin) * dim_);
+    const View to = part(out, begin * dim_, some.count * dim_);
     std::memcpy(to.data, settle.out.param.data, static_cast<std::size_t>(to.size) * item_size(to.dtype));
     if (span_bytes > 0) {
       std::memcpy(spans + static_cast<std::size_t>(begin) * span_bytes, idle.time().spans,
-                  static_cast<std::size_t>(end - begin) * span_bytes);
+                  static_cast<std::size_t>(some.count) * span_bytes);
     }
   });
   recent_.step = history_->now();
@@ -147,57 +218,50 @@ void RowClock::find_recent(const std::int64_t* rows, std::int64_t count, std::in
   }
 }
 
-void RowClock::read(const std::int64_t* rows, std::int64_t count, View out, bool for_step) const {
+void RowClock::read(RowNumbers rows, View out, bool for_step) const {
   const std::shared_lock lock(settling_);
-  if (history_ != nullptr && device_.is_cpu() && for_step && count <= most_remembered) {
+  if (history_ == nullptr) {  // settled by another thread since it was asked
+    const View index{const_cast<std::int64_t*>(rows.list), DType::int64, rows.count};
+    if (rows.list != nullptr)
+      return launch(device_, GatherRows{.table = table_, .index = index, .out = out, .dim = dim_});
+    return launch(device_, Convert{.in = part(table_, rows.first * dim_, rows.count * dim_), .out = out});
+  }
+  if (device_.is_cpu() && for_step && rows.list != nullptr && rows.count <= most_remembered) {
     if (const std::unique_lock alone(remembering_, std::try_to_lock); alone.owns_lock()) {
-      return read_and_remember(rows, count, out);
+      return read_and_remember(rows.list, rows.count, out);
     }
   }
-  const std::size_t row_bytes = static_cast<std::size_t>(dim_) * item_size(table_.dtype);
-  cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
-    char* const to = out.as<char>() + static_cast<std::size_t>(begin) * row_bytes;
-    if (history_ == nullptr) {  // settled by another thread since it was asked
-      for (std::int64_t i = begin; i < end; ++i) {
-        std::memcpy(to + static_cast<std::size_t>(i - begin) * row_bytes,
-                    table_.as<const char>() + static_cast<std::size_t>(rows[i]) * row_bytes, row_bytes);
-      }
-      return;
-    }
-    const Idle idle(*this, rows + begin, end - begin);
-    SettleRows settle = request(rows + begin, end - begin, idle);
-    settle.out.param = part(out, begin * dim_, (end - begin) * dim_);
+  in_pieces(rows, [&](RowNumbers some, std::int64_t begin) {
+    const Idle idle(*this, some);
+    SettleRows settle = request(some, idle);
+    settle.out.param = part(out, begin * dim_, some.count * dim_);
     launch(device_, settle);
   });
 }
 
-void RowClock::bring_up(const std::int64_t* rows, std::int64_t count) {
-  cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
-    const Idle idle(*this, rows + begin, end - begin);
-    launch(device_, request(rows + begin, end - begin, idle));
+void RowClock::bring_up(RowNumbers rows, bool spares_untouched) {
+  const auto now = static_cast<std::uint32_t>(history_->now());
+  recent_.step = -1;
+  in_pieces(rows, [&](RowNumbers some, std::int64_t /*begin*/) {
+    const Idle idle(*this, some, spares_untouched);
+    launch(device_, request(some, idle));
+    launch(device_, SetLastSteps{.last = last(), .now = now, .rows = some, .gaps = idle.time().gaps});
   });
 }
 
-void RowClock::settle(const std::int64_t* rows, std::int64_t count) {
-  if (history_ == nullptr) return;
-  recent_.step = -1;
-  bring_up(rows, count);
-  const auto now = static_cast<std::uint32_t>(history_->now());
-  for (std::int64_t i = 0; i < count; ++i) last_[static_cast<std::size_t>(rows[i])] = now;
+void RowClock::settle(RowNumbers rows) {
+  if (history_ != nullptr) bring_up(rows, false);
 }
 
 void RowClock::settle_everything() {
   if (history_ == nullptr) return;
-  constexpr std::int64_t rows_at_once = 16384;
-  const Scratch<std::int64_t> rows(std::min(rows_at_once, rows_));
-  for (std::int64_t begin = 0; begin < rows_; begin += rows_at_once) {
-    const std::int64_t n = std::min(rows_at_once, rows_ - begin);
-    std::iota(rows.get(), rows.get() + n, begin);
-    bring_up(rows.get(), n);
-  }
-  std::ranges::fill(last_, 0);
+  bring_up({.count = rows_}, false);
+  launch(device_, SetLastSteps{.last = last(), .now = 0, .rows = {.count = rows_}});
   history_.reset();
   recent_ = {};
+  time_there_ = {};
+  step_there_ = -1;
+  oldest_ = 1;
   cursor_ = 0;
   sweep_began_ = 0;
   pending_.store(false, std::memory_order_release);
@@ -210,7 +274,9 @@ void RowClock::settle_all() {
 
 void RowClock::skip(std::int64_t row) {
   recent_.step = -1;
-  if (history_ != nullptr) last_[static_cast<std::size_t>(row)] = static_cast<std::uint32_t>(history_->now());
+  if (history_ == nullptr) return;
+  const auto now = static_cast<std::uint32_t>(history_->now());
+  launch(device_, SetLastSteps{.last = last(), .now = now, .rows = {.count = 1, .first = row}});
 }
 
 void RowClock::begin(const StepPlan& plan, const std::array<Tensor, max_slots>& slots, std::int64_t steps_before) {
@@ -224,19 +290,23 @@ void RowClock::begin(const StepPlan& plan, const std::array<Tensor, max_slots>& 
 }
 
 void RowClock::step(const StepPlan& plan, const std::int64_t* rows, std::int64_t count, const View& grad) {
-  const RowCopies copies = recent_copies();
-  cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
-    const Scratch<std::int64_t> settled(end - begin);
-    find_recent(rows + begin, end - begin, settled.get());
-    const Idle idle(*this, rows + begin, end - begin, settled.get());
-    const SettleRows settle = request(rows + begin, end - begin, idle);
+  const bool remembers = device_.is_cpu();
+  const RowCopies copies = remembers ? recent_copies() : RowCopies{};
+  const FrozenRows frozen = embergrad::detail::frozen_rows_for_kernels(*storage_);
+  in_pieces({.list = rows, .count = count}, [&](RowNumbers some, std::int64_t begin) {
+    const Scratch<std::int64_t> settled(remembers ? some.count : 0);
+    if (remembers) find_recent(some.list, some.count, settled.get());
+    const std::int64_t* const places = remembers ? settled.get() : nullptr;
+    const Idle idle(*this, some, false, places);
+    const SettleRows settle = request(some, idle);
     OptimizerStep step = plan.request();
     step.param = settle.param;
-    step.grad = part(grad, begin * dim_, (end - begin) * dim_);
+    step.grad = part(grad, begin * dim_, some.count * dim_);
     std::ranges::copy(settle.slots, step.slots);
     step.rows = settle.rows;
+    step.rows.frozen = frozen;
     step.idle = settle.idle;
-    step.settled = settled.get();
+    step.settled = places;
     step.copies = copies;
     launch(device_, step);
   });
@@ -245,7 +315,7 @@ void RowClock::step(const StepPlan& plan, const std::int64_t* rows, std::int64_t
 void RowClock::end(const StepPlan& plan, const std::int64_t* rows, std::int64_t count) {
   history_->push(plan);
   const auto now = static_cast<std::uint32_t>(history_->now());
-  for (std::int64_t i = 0; i < count; ++i) last_[static_cast<std::size_t>(rows[i])] = now;
+  launch(device_, SetLastSteps{.last = last(), .now = now, .rows = {.list = rows, .count = count}});
   recent_.step = -1;
   pending_.store(true, std::memory_order_release);
   sweep(count);
@@ -261,11 +331,11 @@ Tensor RowClock::slot_of_row(std::int64_t row, std::size_t slot) const {
   }
   if (history_ != nullptr) {
     const Tensor param = empty({1, dim_}, {table_.dtype, device_});
-    const Idle idle(*this, &row, 1);
-    SettleRows settle = request(nullptr, 1, idle);
+    const RowNumbers one{.count = 1, .first = row};
+    const Idle idle(*this, one);
+    SettleRows settle = request(one, idle);
+    launch(device_, Convert{.in = settle.param, .out = part(param, 0, dim_)});
     settle.param = part(param, 0, dim_);
-    const std::size_t bytes = static_cast<std::size_t>(dim_) * item_size(table_.dtype);
-    std::memcpy(settle.param.data, table_.as<char>() + static_cast<std::size_t>(row) * bytes, bytes);
     for (std::size_t s = 0; s < slots.size(); ++s) {
       if (slots[s].defined()) settle.slots[s] = embergrad::detail::unsettled_view(slots[s]);
     }
@@ -277,36 +347,44 @@ Tensor RowClock::slot_of_row(std::int64_t row, std::size_t slot) const {
 void RowClock::sweep(std::int64_t touched) {
   const bool spares = history_->spares_untouched();
   const std::int64_t wanted = spares ? std::max(least_visits, touched / sweep_share) : rows_ / replay_sweep_steps + 1;
-  const std::int64_t visits = std::min(rows_, wanted);
   const std::int64_t now = history_->now();
   std::int64_t forgotten = 0;
-  swept_.clear();
-  for (std::int64_t i = 0; i < visits; ++i) {
-    const std::uint32_t last = last_[static_cast<std::size_t>(cursor_)];
-    if (last != now && !(spares && last == 0) && !is_frozen(cursor_)) swept_.push_back(cursor_);
-    if (++cursor_ < rows_) continue;
+  for (std::int64_t left = std::min(rows_, wanted); left > 0;) {
+    const std::int64_t visits = std::min(left, rows_ - cursor_);
+    bring_up({.count = visits, .first = cursor_}, spares);
+    left -= visits;
+    cursor_ += visits;
+    if (cursor_ < rows_) continue;
     cursor_ = 0;
     forgotten = std::exchange(sweep_began_, now);
   }
-  settle(swept_.data(), static_cast<std::int64_t>(swept_.size()));
+  if (forgotten == 0) return;
   // Every row was visited since then.
-  if (forgotten > 0) history_->forget_before(forgotten);
+  history_->forget_before(forgotten);
+  oldest_ = forgotten;
+  step_there_ = -1;
 }
 
 std::vector<std::int64_t> RowClock::last_steps(std::int64_t steps) const {
   if (history_ == nullptr) return {};
-  std::vector<std::int64_t> last(last_.size());
-  for (std::size_t i = 0; i < last.size(); ++i) {
-    last[i] = steps - gap(static_cast<std::int64_t>(i));
-  }
-  return last;
+  const embergrad::detail::ScratchOn<std::int64_t> there(device_, rows_);
+  launch(device_, FindGaps{.last = last(),
+                           .now = history_->now(),
+                           .rows = {.count = rows_},
+                           .frozen = embergrad::detail::frozen_rows_for_kernels(*storage_),
+                           .gaps = there.get()});
+  std::vector<std::int64_t> all(static_cast<std::size_t>(rows_));
+  embergrad::detail::copy_bytes(Device::cpu(), all.data(), device_, there.get(), all.size() * sizeof(std::int64_t));
+  for (std::int64_t& number : all) number = steps - number;
+  return all;
 }
 
 std::int64_t RowClock::bytes() const {
   std::size_t recent =
       recent_.rows.capacity() * sizeof(std::int64_t) + recent_.param.capacity() + recent_.spans.capacity();
   for (const std::vector<char>& values : recent_.slots) recent += values.capacity();
-  return static_cast<std::int64_t>(last_.capacity() * sizeof(std::uint32_t) + recent) +
+  if (time_there_.defined()) recent += static_cast<std::size_t>(time_there_.numel()) * item_size(time_there_.dtype());
+  return static_cast<std::int64_t>(static_cast<std::size_t>(rows_) * sizeof(std::uint32_t) + recent) +
          (history_ == nullptr ? 0 : history_->bytes());
 }
 

@@ -25,17 +25,18 @@ class RowClock final : public embergrad::detail::DeferredRows {
   // --- what a storage asks for
   [[nodiscard]] std::int64_t dim() const override { return dim_; }
   [[nodiscard]] bool pending() const override { return pending_.load(std::memory_order_acquire); }
-  void read(const std::int64_t* rows, std::int64_t count, View out, bool for_step) const override;
-  void settle(const std::int64_t* rows, std::int64_t count) override;
+  void read(RowNumbers rows, View out, bool for_step) const override;
+  void settle(RowNumbers rows) override;
   void settle_all() override;
   void skip(std::int64_t row) override;
 
   // --- a step with a sparse gradient: begin, some rows once or more often, end
   // Settles all if the time that passed can't go on with this plan.
   void begin(const StepPlan& plan, const std::array<Tensor, max_slots>& slots, std::int64_t steps_before);
-  // Brings rows up to date and steps them; `grad` holds their gradients. None is frozen.
+  // Brings rows up to date and steps them, but for frozen ones; `grad` holds their gradients.
   void step(const StepPlan& plan, const std::int64_t* rows, std::int64_t count, const View& grad);
-  // The step is done: `rows` were stepped, or are frozen; for all others one step of time passes.
+  // The step is done: `rows` were stepped, or are frozen; for all others one step of time passes. Lists of rows lie
+  // where the table does.
   void end(const StepPlan& plan, const std::int64_t* rows, std::int64_t count);
 
   // What slot `slot` would have for a row if that were brought up to date. Nothing is changed.
@@ -50,7 +51,7 @@ class RowClock final : public embergrad::detail::DeferredRows {
  private:
   // Gaps and spans of some rows.
   class Idle;
-  // What the last lookup for a step made of its rows: the step need not make it again.
+  // What the last lookup for a step made of its rows: the step need not make it again. Of a table on the CPU.
   struct Recent {
     std::vector<std::int64_t> rows;  // ascending
     std::vector<char> param;         // their values, row by row
@@ -59,10 +60,16 @@ class RowClock final : public embergrad::detail::DeferredRows {
     std::int64_t step = -1;  // of the history; -1: nothing is remembered
   };
 
-  [[nodiscard]] std::int64_t gap(std::int64_t row) const;
-  [[nodiscard]] bool is_frozen(std::int64_t row) const;
-  [[nodiscard]] SettleRows request(const std::int64_t* rows, std::int64_t count, const Idle& idle) const;
-  void bring_up(const std::int64_t* rows, std::int64_t count);
+  // Calls body(some rows, how many there are before) for pieces of a list.
+  template <class Body>
+  void in_pieces(RowNumbers rows, const Body& body) const;
+  [[nodiscard]] std::uint32_t* last() const;
+  // The history as kernels see it; for a GPU, with what it needs of all time in its memory.
+  [[nodiscard]] IdleTime idle_time() const;
+  void upload_time(const IdleTime& time) const;
+  [[nodiscard]] SettleRows request(RowNumbers rows, const Idle& idle) const;
+  // `spares_untouched`: but for rows that nobody has touched.
+  void bring_up(RowNumbers rows, bool spares_untouched);
   void read_and_remember(const std::int64_t* rows, std::int64_t count, View out) const;
   void find_recent(const std::int64_t* rows, std::int64_t count, std::int64_t* places) const;
   // Where what is remembered of recent_.rows lies. Makes room.
@@ -76,10 +83,14 @@ class RowClock final : public embergrad::detail::DeferredRows {
   std::int64_t rows_, dim_;
   std::array<Tensor, max_slots> slots_;
   std::unique_ptr<History> history_;  // null: everything is up to date
-  std::vector<std::uint32_t> last_;   // the history's step to which a row is up to date; 0: not touched since
-  std::vector<std::int64_t> swept_;   // scratch of sweep()
+  Tensor last_;                       // uint32: the history's step to which a row is up to date; 0: not touched since
+  std::int64_t oldest_ = 1;           // no row is up to date to a step between 0 and this one
   std::int64_t cursor_ = 0;           // of the sweep
   std::int64_t sweep_began_ = 0;      // at this step of the history
+  // On a GPU: the spans since step 0 and since the steps oldest_, oldest_ + 1, …; or the last steps, for a replay.
+  mutable Tensor time_there_;
+  mutable std::int64_t step_there_ = -1;  // of the history
+  mutable std::mutex uploading_;
   std::atomic<bool> pending_ = false;
   mutable std::shared_mutex settling_;  // readers against settle_all
   mutable Recent recent_;

@@ -148,6 +148,29 @@ BOOST_AUTO_TEST_CASE(renormalised_rows) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(rows_of_zeros) {
+  std::uint64_t seed = 0;
+  const auto check = [&]<class T>(T) {
+    for (const std::int64_t dim : widths({0, 1, 3, 4, 8, 33, 300})) {
+      for (const std::int64_t count : {0, 1, 70}) {
+        Draw draw(seed);
+        auto table = Numbers<T>::drawn(draw, 2 * count * dim + 1, static_cast<std::int64_t>(seed % 3 == 2));
+        Numbers<std::int64_t> rows(count, 1);
+        for (std::int64_t i = 0; i < count; ++i) rows.data()[i] = 2 * i;
+        const auto make = [&](Numbers<T>& here) { return eg::ZeroRows{here.view(), dim, rows.data(), count}; };
+        const auto expect = [&](Numbers<T>& by_body, Numbers<T>& by_cpu) {
+          expect_same(fmt::format("ZeroRows of {} rows of {}", count, dim), seed, by_body, by_cpu);
+        };
+        run_both("ZeroRows", seed % seeds, make, expect, table);
+        ++seed;
+      }
+    }
+  };
+  check(float{});
+  check(double{});
+  check(eg::BFloat16{});
+}
+
 BOOST_AUTO_TEST_CASE(gather_rows) {
   check_gather<float, std::int32_t>();
   check_gather<float, std::int64_t>();

@@ -34,15 +34,24 @@ struct HostLists {
 
 // Its numbers are -1 where nothing was written.
 struct Plan {
-  std::vector<std::int64_t> places, starts, rows;
+  std::vector<std::int64_t> places, starts, rows, segment_of;
   std::int64_t segments = -1;
 
   explicit Plan(std::int64_t size)
       : places(static_cast<std::size_t>(size), -1),
         starts(static_cast<std::size_t>(size) + 1, -1),
-        rows(static_cast<std::size_t>(size), -1) {}
+        rows(static_cast<std::size_t>(size), -1),
+        segment_of(static_cast<std::size_t>(size), -1) {}
   eg::PlanRows request(const eg::View& index, std::int64_t table_rows, std::int64_t skip) {
-    return {index, table_rows, skip, places.data(), starts.data(), rows.data(), &segments};
+    return {.index = index,
+            .table_rows = table_rows,
+            .skip = skip,
+            .places = places.data(),
+            .starts = starts.data(),
+            .rows = rows.data(),
+            .segments = &segments,
+            .segment_of = table_rows % 2 == 0 ? segment_of.data() : nullptr,
+            .left_out = -7};
   }
   void by_bodies(const eg::View& index, std::int64_t table_rows, std::int64_t skip, std::uint64_t seed) {
     std::vector<std::int64_t> memory(static_cast<std::size_t>(eg::cuda::PlanRoom::numbers(index.size)));
@@ -68,12 +77,19 @@ void check_plan(std::int64_t size, std::int64_t table_rows, std::int64_t skip) {
   Plan by_cpu(size);
   run(eg::OnCpu{}, by_cpu.request(index.view(), table_rows, skip));
   by_cpu.forget_skipped();
+  for (std::int64_t i = 0; table_rows % 2 == 0 && i < size; ++i) {
+    const std::int64_t s = by_cpu.segment_of[static_cast<std::size_t>(i)];
+    const auto row = static_cast<std::int64_t>(index.data()[i]);
+    const bool is_right = row == skip ? s == -7 : by_cpu.rows.at(static_cast<std::size_t>(s)) == row;
+    BOOST_CHECK_MESSAGE(is_right, fmt::format("place {} holds row {}, but its segment is {}", i, row, s));
+  }
   for (std::uint64_t seed = 0; seed < 2; ++seed) {
     Plan by_body(size);
     by_body.by_bodies(index.view(), table_rows, skip, seed);
     by_body.forget_skipped();
     const bool same = by_cpu.segments == by_body.segments && by_cpu.places == by_body.places &&
-                      by_cpu.starts == by_body.starts && by_cpu.rows == by_body.rows;
+                      by_cpu.starts == by_body.starts && by_cpu.rows == by_body.rows &&
+                      by_cpu.segment_of == by_body.segment_of;
     BOOST_CHECK_MESSAGE(same, fmt::format("PlanRows of {} places of {} rows without {}", size, table_rows, skip));
   }
 }

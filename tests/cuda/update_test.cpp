@@ -130,6 +130,17 @@ Numbers<std::int64_t> some_rows(Draw& draw, std::int64_t count, std::int64_t tab
   return rows;
 }
 
+// Every third row of a table, as rows of a larger one know them.
+struct Frozen {
+  static constexpr std::int64_t offset = 5;
+  Numbers<std::int64_t> rows;
+
+  explicit Frozen(std::int64_t table_rows) : rows((table_rows + 2) / 3, 0) {
+    for (std::int64_t i = 0; i < rows.count(); ++i) rows.data()[i] = 3 * i + offset;
+  }
+  eg::FrozenRows list() { return {.rows = rows.data(), .count = rows.count(), .offset = offset}; }
+};
+
 template <class Row>
 void check_rows(std::int64_t count, std::int64_t dim, std::int64_t shift, int orders) {
   int number = 0;
@@ -139,12 +150,14 @@ void check_rows(std::int64_t count, std::int64_t dim, std::int64_t shift, int or
     const Parameter<Row> before(draw, table_rows * dim, by_row ? table_rows : table_rows * dim, shift);
     auto rows = some_rows(draw, count, table_rows);
     auto grad = ordinary<Computed<Row>>(draw, count * dim, shift, -1, 1);
-    const eg::OptimizerStep step{.rule = rule,
-                                 .numbers = some_numbers(draw),
-                                 .param = {},
-                                 .grad = grad.view(),
-                                 .slots = {},
-                                 .rows = {rows.data(), count, dim}};
+    Frozen frozen(table_rows);
+    eg::OptimizerStep step{.rule = rule,
+                           .numbers = some_numbers(draw),
+                           .param = {},
+                           .grad = grad.view(),
+                           .slots = {},
+                           .rows = {rows.data(), count, dim}};
+    if (number % 2 == 0) step.rows.frozen = frozen.list();
     for (int seed = 0; seed < orders; ++seed) {
       expect_same<Row>(
           fmt::format("step of rule {} on {} rows of {}", static_cast<int>(rule), count, dim), before, step,
@@ -156,13 +169,16 @@ void check_rows(std::int64_t count, std::int64_t dim, std::int64_t shift, int or
 // Idle time of rows: spans of a rule, or steps to repeat.
 template <class T>
 struct Time {
-  Numbers<std::int64_t> gaps;
+  Numbers<std::int64_t> gaps, span_of;
   Numbers<T> spans;
   std::vector<eg::ReplayStep> steps;
   eg::IdleTime idle;
 
-  Time(Draw& draw, std::int64_t count) : gaps(count, 0), spans(0, 0) {
-    for (std::int64_t i = 0; i < count; ++i) gaps.data()[i] = draw.integer(0, 3) == 0 ? 0 : draw.integer(1, 5);
+  Time(Draw& draw, std::int64_t count) : gaps(count, 0), span_of(count, 0), spans(0, 0) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      gaps.data()[i] = draw.integer(0, 3) == 0 ? 0 : draw.integer(1, 5);
+      span_of.data()[i] = gaps.data()[i] == 0 ? -9 : draw.integer(0, count - 1);
+    }
     idle.gaps = gaps.data();
   }
   void take_spans(Draw& draw, eg::IdleRule rule, std::int64_t span_size) {
@@ -203,7 +219,10 @@ void check_idle(const std::string& what, std::int64_t dim, std::int64_t count, u
   auto grad = ordinary<T>(draw, count * dim, shift, -1, 1);
   Time<T> time(draw, count);
   fill(time, draw);
-  const eg::RowList list{rows.data(), count, dim};
+  eg::RowList list{rows.data(), count, dim};
+  Frozen frozen(table_rows);
+  if (seed % 4 == 3) list.frozen = frozen.list();
+  if (seed % 4 >= 2 && time.idle.spans != nullptr) time.idle.span_of = time.span_of.data();
   const auto show = [kept](auto& request, Parameter<T>& here) { here.show(request, kept); };
   const std::string where = fmt::format("{}, {} rows of {}", what, count, dim);
 
