@@ -16,6 +16,9 @@ namespace embergrad::cuda {
 [[nodiscard]] void* allocate(OnCuda on, std::size_t bytes);
 void release(OnCuda on, void* block) noexcept;
 
+// Returns when all work of the GPU's stream is done.
+void synchronize(OnCuda on);
+
 // `to` may be read, and `from` changed, when these return.
 void copy_from_host(OnCuda on, void* to, const void* from, std::size_t bytes);
 void copy_to_host(OnCuda on, void* to, const void* from, std::size_t bytes);

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "kernels/device.hpp"
+#include "src/device_memory.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -23,6 +24,13 @@ bool cuda_is_available() noexcept {
     return cuda::missing(OnCuda{0}).empty();
   } else {
     return false;
+  }
+}
+
+void synchronize(Device device) {
+  detail::require_device("synchronize", device);
+  if constexpr (built_with_cuda) {
+    if (device.is_cuda()) cuda::synchronize(OnCuda{device.index()});
   }
 }
 
