@@ -237,6 +237,18 @@ class SharedMemory {
   std::mt19937_64& random_;
 };
 
+// Where bodies may read and write: anywhere, unless a device's memory is set.
+struct Addresses {
+  const void* begin = nullptr;
+  const void* end = nullptr;
+
+  static Addresses& now() {
+    thread_local Addresses addresses;
+    return addresses;
+  }
+  [[nodiscard]] bool hold(const void* address) const { return begin == nullptr || (address >= begin && address < end); }
+};
+
 // The Block of cuda/block.hpp.
 class EmulatedBlock {
  public:
@@ -268,6 +280,9 @@ class EmulatedBlock {
  private:
   template <class Word>
   static void check_address(const Word* address, const char* what) {
+    if (!Addresses::now().hold(address)) {
+      throw EmulationError(std::to_string(sizeof(Word)) + " bytes are " + what + " that are not the device's");
+    }
     if (reinterpret_cast<std::uintptr_t>(address) % sizeof(Word) == 0) return;
     throw EmulationError(std::to_string(sizeof(Word)) + " bytes are " + what +
                          " at an address that is no multiple of " + std::to_string(sizeof(Word)));
