@@ -1,7 +1,5 @@
 // Ops: CPU and CUDA give the same.
 #include <boost/test/unit_test.hpp>
-#include <cstdio>
-#include <cstdlib>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -12,6 +10,7 @@
 #include <embergrad/safetensors.hpp>
 #include <embergrad/tensor.hpp>
 
+#include "device/gpu.hpp"
 #include "support/check.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -20,17 +19,10 @@ using eg::Device;
 using eg::DType;
 using eg::Tensor;
 using eg::test::Draw;
+using eg::test::gpu_is_here;
 using eg::test::refuses;
-using eg::test::verdict;
 
 namespace {
-
-boost::test_tools::assertion_result gpu_is_here(boost::unit_test::test_unit_id /*id*/) {
-  const char* required = std::getenv("EMBERGRAD_REQUIRE_CUDA");
-  if (required != nullptr && std::string(required) == "1") return verdict(true, "");
-  if (!eg::cuda_is_available()) std::puts("skipped: no usable GPU");
-  return verdict(eg::cuda_is_available(), "no usable GPU");
-}
 
 const Device gpu = Device::cuda();
 
