@@ -206,6 +206,7 @@ class Training {
         optimizer_(make_optimizer(options.optimizer, plan.lr, classifier.network.parameters())),
         best_(classifier) {
     best_.network = eg::nn::clone(classifier.network);
+    best_.network.to(eg::Device::cpu());  // a GPU's memory is for what trains
   }
 
   /// Takes over where the run that wrote the resume file stands, and puts its best model back into the model file.

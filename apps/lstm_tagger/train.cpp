@@ -329,6 +329,7 @@ class Training {
         stopping_({.patience = options.patience > 0 ? options.patience : std::numeric_limits<int64_t>::max(),
                    .mode = eg::report::StoppingMode::max}) {
     best_.network = eg::nn::clone(tagger.network);
+    best_.network.to(eg::Device::cpu());  // a GPU's memory is for what trains
   }
 
   /// From here on these rows of the word table stay as they are, also when the run is resumed.

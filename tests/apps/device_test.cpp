@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(the_lab_says_where) {
 // Two runs on one device give the same bytes, stopped or not; where a run goes on is no part of it.
 BOOST_AUTO_TEST_CASE(a_run_goes_on_elsewhere) {
   const std::string tagger = " --epochs 1 --batch 32 --embedding-dim 6 --hidden 5 --threads 1 --quiet";
-  const std::string classifier = " --epochs 2 --batch 64 --dim 8 --buckets 64 --char-ngrams 0 --threads 1 --quiet";
+  const std::string classifier = " --optimizer adam --epochs 2 --batch 64 --dim 8 --buckets 64 --char-ngrams 0 --threads 1 --quiet";
   for (const auto& [program, options] : std::map<std::string, std::string>{{EMBERGRAD_EMULATED_TAGGER, tagger},
                                                                            {EMBERGRAD_EMULATED_CLASSIFY, classifier}}) {
     const Place place(program);

@@ -296,6 +296,8 @@ BOOST_AUTO_TEST_CASE(refusals) {
       },
       {"cuda:0", "no CUDA kernel", "Lstm"}));
   BOOST_TEST(refuses<eg::DeviceError>([&] { return there.to(Device::cuda(63)); }, {"cuda:63 asked for"}));
+  BOOST_TEST(refuses<eg::DeviceError>([&] { eg::synchronize(Device::cuda(63)); }, {"synchronize: cuda:63 is not"}));
+  BOOST_CHECK_NO_THROW(eg::synchronize(gpu));
   BOOST_TEST(refuses<eg::OutOfMemory>(
       [&] {
         return eg::empty({1 << 20, 1 << 20}, {DType::float64, gpu});
