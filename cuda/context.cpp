@@ -6,9 +6,11 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -51,10 +53,62 @@ const Found& found() {
   return *result;
 }
 
+// Memory of the host that a GPU can fetch from by itself: what is copied there need not stay where it was. Chunks are
+// used in turn; only who is a whole round ahead of the GPU waits for it.
+class Staging {
+ public:
+  void copy(OnCuda on, cudaStream_t stream, void* to, const void* from, std::size_t bytes) {
+    const std::scoped_lock lock(mutex_);
+    for (std::size_t done = 0; done < bytes;) {
+      if (used_ == chunk_bytes || chunks_[current_].memory == nullptr) next_chunk(on, stream);
+      Chunk& chunk = chunks_[current_];
+      const std::size_t part = std::min(bytes - done, chunk_bytes - used_);
+      std::memcpy(chunk.memory + used_, static_cast<const char*>(from) + done, part);
+      check(cudaMemcpyAsync(static_cast<char*>(to) + done, chunk.memory + used_, part, cudaMemcpyHostToDevice, stream),
+            "cudaMemcpyAsync", on);
+      used_ += part;
+      done += part;
+    }
+  }
+
+ private:
+  static constexpr std::size_t chunk_bytes = std::size_t{1} << 20;
+  struct Chunk {
+    char* memory = nullptr;
+    cudaEvent_t fetched = nullptr;  // all of it
+  };
+
+  void next_chunk(OnCuda on, cudaStream_t stream) {
+    if (chunks_[current_].memory != nullptr) {
+      check(cudaEventRecord(chunks_[current_].fetched, stream), "cudaEventRecord", on);
+      current_ = (current_ + 1) % chunks_.size();
+    }
+    Chunk& chunk = chunks_[current_];
+    if (chunk.memory != nullptr) {
+      if (cudaEventQuery(chunk.fetched) != cudaSuccess) {
+        static_cast<void>(cudaGetLastError());
+        check(cudaEventSynchronize(chunk.fetched), "cudaEventSynchronize", on);
+      }
+    } else {
+      check(cudaEventCreateWithFlags(&chunk.fetched, cudaEventDisableTiming), "cudaEventCreateWithFlags", on);
+      void* memory = nullptr;
+      check(cudaHostAlloc(&memory, chunk_bytes, cudaHostAllocDefault), "cudaHostAlloc", on);
+      chunk.memory = static_cast<char*>(memory);
+    }
+    used_ = 0;
+  }
+
+  std::mutex mutex_;
+  std::array<Chunk, 8> chunks_;
+  std::size_t current_ = 0;
+  std::size_t used_ = 0;
+};
+
 struct Gpu {
   std::once_flag once;
   cudaStream_t stream = nullptr;
   std::string reason;  // why it can't be used
+  Staging staging;
 };
 
 // Sets a GPU up, once. Never destroyed: tensors may be freed while the program ends.
@@ -171,8 +225,7 @@ void synchronize(OnCuda on) {
 void copy_from_host(OnCuda on, void* to, const void* from, std::size_t bytes) {
   const cudaStream_t stream = stream_of(on);
   const Current current(on);
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream), "cudaMemcpyAsync", on);
-  check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", on);
+  gpu(on).staging.copy(on, stream, to, from, bytes);
 }
 
 void copy_to_host(OnCuda on, void* to, const void* from, std::size_t bytes) {

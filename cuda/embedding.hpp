@@ -206,6 +206,46 @@ struct ScaleLongRows {
   }
 };
 
+// One block, so that the first of all is found without atomic operations.
+template <class Index>
+struct FindOutside {
+  static constexpr int threads = default_threads;
+  CheckIndices request;
+
+  struct Firsts {
+    std::int64_t at[threads];
+  };
+
+  template <Block B>
+  EMBERGRAD_HD void operator()(B& block) const {
+    const auto* index = static_cast<const Index*>(request.index.data);
+    auto* out = static_cast<Index*>(request.out.data);
+    const std::int64_t size = request.index.size;
+    std::int64_t first = size;
+    for (std::int64_t i = block.thread(); i < size; i += threads) {
+      const Index value = block.load(index + i);
+      const bool outside = is_outside(value);
+      if (out != nullptr) block.store(out + i, outside ? Index(0) : value);
+      if (outside && i < first) first = i;
+    }
+    auto& firsts = block.template shared<Firsts>();
+    firsts.at[block.thread()] = first;
+    block.sync();
+    if (block.thread() != 0) return;
+    for (int t = 0; t < threads; ++t) first = firsts.at[t] < first ? firsts.at[t] : first;
+    if (first == size || block.load(request.found) != 0) return;
+    block.store(request.found, request.ticket);
+    block.store(request.found + 1, first);
+    block.store(request.found + 2, static_cast<std::int64_t>(block.load(index + first)));
+  }
+
+ private:
+  EMBERGRAD_HD bool is_outside(Index value) const {
+    const auto wide = static_cast<std::int64_t>(value);
+    return (wide < 0 || wide >= request.range) && !(request.or_also && wide == request.also);
+  }
+};
+
 template <class Word, class Index, class Start>
 void gather_words(const Start& start, const GatherRows& request, Word fill, Index /*index*/) {
   const auto word = static_cast<std::int64_t>(sizeof(Word));
@@ -240,6 +280,14 @@ void run_with(const Start& start, const GatherRows& request) {
   if (request.dim == 0) return;
   visit(request.table.dtype, [&](auto type) {
     visit_index(request.index.dtype, [&](auto index) { gather_rows_of(start, request, type, index); });
+  });
+}
+
+template <class Start>
+void run_with(const Start& start, const CheckIndices& request) {
+  visit_index(request.index.dtype, [&](auto type) {
+    using Body = FindOutside<decltype(type)>;
+    start(Body{request}, Grid{1, Body::threads});
   });
 }
 

@@ -104,6 +104,23 @@ void plan_rows(const PlanRows& request) {
 
 }  // namespace
 
+void run(OnCpu, const CheckIndices& request) {
+  cpu::visit_index(request.index.dtype, [&](auto type) {
+    using Index = decltype(type);
+    const auto* index = request.index.as<const Index>();
+    auto* out = request.out.as<Index>();
+    for (std::int64_t i = 0; i < request.index.size; ++i) {
+      const auto value = static_cast<std::int64_t>(index[i]);
+      const bool outside = (value < 0 || value >= request.range) && !(request.or_also && value == request.also);
+      if (out != nullptr) out[i] = outside ? Index(0) : index[i];
+      if (!outside || request.found[0] != 0) continue;
+      request.found[0] = request.ticket;
+      request.found[1] = i;
+      request.found[2] = value;
+    }
+  });
+}
+
 void run(OnCpu, const PlanRows& request) {
   constexpr std::int64_t narrow = std::int64_t{1} << 32;
   if (request.table_rows <= narrow && request.index.size <= narrow) {

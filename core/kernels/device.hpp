@@ -19,7 +19,8 @@ void release(OnCuda on, void* block) noexcept;
 // Returns when all work of the GPU's stream is done.
 void synchronize(OnCuda on);
 
-// `to` may be read, and `from` changed, when these return.
+// `from` may be changed when these return, and `to` be read: by the host, or in the order of its GPU. Only
+// copy_from_host does not wait for the GPU.
 void copy_from_host(OnCuda on, void* to, const void* from, std::size_t bytes);
 void copy_to_host(OnCuda on, void* to, const void* from, std::size_t bytes);
 void copy_between(OnCuda to_gpu, void* to, OnCuda from_gpu, const void* from, std::size_t bytes);

@@ -15,6 +15,17 @@ struct GatherRows {
   Number fill = 0;
 };
 
+// Is every index in [0, range), or `also` where `or_also` is set? The first that is not is told in found: ticket, position, value; unless
+// found[0] has a ticket (not 0) already. `out`, where it is not null, gets the indices with 0 for those.
+struct CheckIndices {
+  View index, out;
+  std::int64_t range;
+  bool or_also;
+  std::int64_t also;
+  std::int64_t ticket;
+  std::int64_t* found;  // [3]
+};
+
 // Which places of a lookup hold each row: places sorted by row, stably, cut into segments of one row each.
 // index: int32 or int64, checked; places of `skip` are left out.
 struct PlanRows {
@@ -68,11 +79,13 @@ struct SumSegments {
 };
 
 void run(OnCpu, const GatherRows&);
+void run(OnCpu, const CheckIndices&);
 void run(OnCpu, const PlanRows&);
 void run(OnCpu, const RenormRows&);
 void run(OnCpu, const PlanBags&);
 void run(OnCpu, const SumSegments&);
 void run(OnCuda, const GatherRows&);
+void run(OnCuda, const CheckIndices&);
 void run(OnCuda, const PlanRows&);
 void run(OnCuda, const RenormRows&);
 void run(OnCuda, const PlanBags&);

@@ -16,6 +16,7 @@ using detail::view;
 struct Samples {
   Shape shape;  // of target and of losses that are not reduced
   LossSizes sizes;
+  Tensor target;  // to use in place of the one that was given
 };
 
 Samples check_samples(const OpCheck& check, const char* argument, const Tensor& scores, const Tensor& target,
@@ -52,7 +53,7 @@ Samples check_samples(const OpCheck& check, const char* argument, const Tensor& 
                                    weight.shape().to_string()));
     }
   }
-  check.classes_exist("target", target, classes, ignore_index);
+  samples.target = check.classes_exist("target", target, classes, ignore_index);
   return samples;
 }
 
@@ -87,7 +88,7 @@ Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const NllLossOpti
   Tensor losses = empty(samples.shape, log_probs.options());
   Tensor weights = empty(samples.shape, log_probs.options());
   launch(log_probs.device(), NllLoss{.log_probs = view(log_probs),
-                                     .target = view(target),
+                                     .target = view(samples.target),
                                      .class_weight = view_or_nothing(options.weight, dtype),
                                      .losses = view(losses),
                                      .weights = view(weights),
@@ -96,7 +97,7 @@ Tensor nll_loss(const Tensor& log_probs, const Tensor& target, const NllLossOpti
   const Reduced reduced = no_grad([&] { return reduce(losses, weights, options.reduction); });
   return record(
       "nll_loss", reduced.value, {log_probs},
-      [target = Saved::input(target), class_weight = Saved::input(options.weight), total = reduced.total_weight,
+      [target = Saved::input(samples.target), class_weight = Saved::input(options.weight), total = reduced.total_weight,
        shape = log_probs.shape(), sizes = samples.sizes, ignore = options.ignore_index](const Tensor& grad) {
         const Tensor& targets = target.get();
         const Tensor scale = sample_scale(grad, total);
@@ -126,7 +127,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
   Tensor weights = empty(samples.shape, logits.options());
   Tensor probs = empty(logits.shape(), logits.options());
   launch(logits.device(), CrossEntropy{.logits = view(logits),
-                                       .target = view(target),
+                                       .target = view(samples.target),
                                        .class_weight = view_or_nothing(options.weight, dtype),
                                        .losses = view(losses),
                                        .weights = view(weights),
@@ -138,7 +139,7 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
                                        .loss_factor = scales.out});
   const Reduced reduced = no_grad([&] { return reduce(losses, weights, options.reduction); });
   return record("cross_entropy", reduced.value, {logits},
-                [probs, target = Saved::input(target), class_weight = Saved::input(options.weight),
+                [probs, target = Saved::input(samples.target), class_weight = Saved::input(options.weight),
                  total = scales.mean_divides_grad ? reduced.total_weight : Tensor(), sizes = samples.sizes,
                  ignore = options.ignore_index, smoothing = options.label_smoothing,
                  factor = scales.grad_in](const Tensor& grad) {

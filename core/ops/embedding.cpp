@@ -23,9 +23,8 @@ Tensor embedding(const Tensor& input, const Tensor& weight, const EmbeddingOptio
   const std::int64_t padding = padding_row(check, options.padding_idx, rows);
   check_max_norm(check, options.max_norm, options.norm_type);
   check_scales(check, scales);
-  check.rows_exist("input", input, "weight", rows);
+  const Tensor index = check.rows_exist("input", input, "weight", rows).to(weight.device());
 
-  const Tensor index = input.to(weight.device());
   renormalise(check, weight, index, options.max_norm, options.norm_type);
   Tensor out = empty(input.shape() + dim, weight.options());
   const GatherView from(weight, index);

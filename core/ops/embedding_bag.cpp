@@ -91,7 +91,8 @@ void check_bag_lengths(const OpCheck& check, const Tensor& starts) {
 Tensor without_zero_sums(const Tensor& grad, const Tensor& weights, const Tensor& divisors) {
   if (!weights.defined() || !divisors.defined()) return grad;
   const Tensor is_zero = eq(divisors, 0);
-  return is_zero.sum().item() == 0 ? grad : masked_fill(grad, unsqueeze(is_zero, 1), 0.0);
+  if (grad.device().is_cpu() && is_zero.sum().item() == 0) return grad;  // a GPU is not waited for
+  return masked_fill(grad, unsqueeze(is_zero, 1), 0.0);
 }
 
 View view_or_none(const Tensor& tensor, DType dtype) {
@@ -115,9 +116,8 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
   check_bag_lengths(check, host_starts);
   const Tensor starts = host_starts.to(weight.device());
   const Tensor weights = checked_weights(check, input, weight, options.per_sample_weights);
-  check.rows_exist("input", input, "weight", rows);
+  const Tensor index = check.rows_exist("input", input, "weight", rows).to(weight.device());
 
-  const Tensor index = input.to(weight.device());
   renormalise(check, weight, index, options.max_norm, options.norm_type);
   const DType dtype = detail::gradient_dtype(weight.dtype());
   const std::int64_t bags = starts.numel() - 1;

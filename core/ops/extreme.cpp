@@ -65,9 +65,9 @@ Tensor extreme_of_all(const char* op, const Tensor& input, bool smallest) {
   Tensor out = no_grad([&] { return extreme_over(check, input, all, smallest).reshape({}); });
   if (!grad_enabled() || !input.requires_grad()) return out;
   return record(op, out, {input}, [x = Saved::input(input), y = Saved(out), all, op](const Tensor& grad) {
-    const bool nan = std::isnan(y.get().item());
-    const Tensor ties = nan ? map_binary(binary_op<rules::Ne>, op, x.get(), x.get())
-                            : map_binary(binary_op<rules::Eq>, op, x.get(), y.get());
+    // Where the result is NaN, nothing equals it; where it is not, nothing is NaN.
+    const Tensor ties = add(map_binary(binary_op<rules::Eq>, op, x.get(), y.get()),
+                            map_binary(binary_op<rules::Ne>, op, x.get(), x.get()));
     const Tensor share = div(grad, sum_runs(ties, all).reshape({}));
     return Gradient(where(ties.to(DType::int32), share, 0));
   });

@@ -285,8 +285,7 @@ Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_
   check.index_device(input, index);
   if (input.dim() == 0) check.fail_shape("input has no dimensions");
   const std::int64_t rows = input.shape()[0];
-  check.rows_exist("index", index, "input", rows, or_fill);
-  const Tensor here = index.to(input.device());
+  const Tensor here = check.rows_exist("index", index, "input", rows, or_fill).to(input.device());
   Shape shape = index.shape();
   for (int d = 1; d < input.dim(); ++d) shape.push_back(input.shape()[d]);
   const std::int64_t width = input.shape().slice(1, input.dim()).numel();
@@ -325,13 +324,13 @@ Tensor index_select(const Tensor& input, int dim, const Tensor& index) {
     check.fail_shape(fmt::format("input has no dimensions, so index must have one element, but has {}", index.numel()));
   }
   const auto [outer, count, inner] = Middle(input.shape(), d);
-  check.rows_exist("index", index, fmt::format("dimension {} of input", d).c_str(), count);
+  const Tensor here = check.rows_exist("index", index, fmt::format("dimension {} of input", d).c_str(), count);
   const Shape shape = with_extent(input.shape(), d, index.numel());
   // Rows of the input seen as (outer · count, inner).
   const Tensor rows = reshape(input, {outer * count, inner});
-  if (outer == 1) return reshape(gather("index_select", rows, index.reshape({index.numel()}), false, 0), shape);
+  if (outer == 1) return reshape(gather("index_select", rows, here.reshape({index.numel()}), false, 0), shape);
   const Tensor first = mul(arange(outer), count).reshape({outer, 1}).to(input.device());
-  const Tensor places = add(first, index.to(DType::int64).reshape({1, index.numel()}));
+  const Tensor places = add(first, here.to(DType::int64).reshape({1, index.numel()}));
   return reshape(gather("index_select", rows, places.reshape({places.numel()}), false, 0), shape);
 }
 

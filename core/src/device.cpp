@@ -10,6 +10,7 @@
 
 #include "kernels/device.hpp"
 #include "src/device_memory.hpp"
+#include "src/index_watch.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -30,7 +31,10 @@ bool cuda_is_available() noexcept {
 void synchronize(Device device) {
   detail::require_device("synchronize", device);
   if constexpr (built_with_cuda) {
-    if (device.is_cuda()) cuda::synchronize(OnCuda{device.index()});
+    if (device.is_cuda()) {
+      cuda::synchronize(OnCuda{device.index()});
+      detail::report_watched_indices(device);
+    }
   }
 }
 

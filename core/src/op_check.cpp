@@ -4,7 +4,7 @@
 
 #include <embergrad/autograd.hpp>
 
-#include "src/tensor_state.hpp"
+#include "src/index_watch.hpp"
 
 namespace embergrad {
 
@@ -26,49 +26,17 @@ int OpCheck::dimension(const char* argument, int dim, int rank) const {
   return dim < 0 ? dim + range : dim;
 }
 
-namespace {
-
-template <class T>
-std::int64_t first_outside(const T* values, std::int64_t count, std::int64_t range, std::int64_t also) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto value = static_cast<std::int64_t>(values[i]);
-    if ((value < 0 || value >= range) && value != also) return i;
-  }
-  return -1;
+Tensor OpCheck::rows_exist(const char* argument, const Tensor& input, const char* what, std::int64_t rows,
+                           bool or_minus_one) const {
+  const auto expected = [&] { return fmt::format("but {} has {} rows", what, rows); };
+  return detail::checked_indices({op_, argument}, expected, input, rows,
+                                 or_minus_one ? std::optional<std::int64_t>(-1) : std::nullopt);
 }
 
-// The first position whose value is neither in [0, range) nor `also`, or -1.
-std::int64_t first_outside(const View& all, std::int64_t range, std::int64_t also) {
-  return all.dtype == DType::int32 ? first_outside(all.as<std::int32_t>(), all.size, range, also)
-                                   : first_outside(all.as<std::int64_t>(), all.size, range, also);
-}
-
-std::int64_t value_at(const View& all, std::int64_t at) {
-  return all.dtype == DType::int32 ? all.as<std::int32_t>()[at] : all.as<std::int64_t>()[at];
-}
-
-}  // namespace
-
-void OpCheck::rows_exist(const char* argument, const Tensor& input, const char* what, std::int64_t rows,
-                         bool or_minus_one) const {
-  const Tensor here = input.to(Device::cpu());
-  const View all = detail::view(here);
-  const std::int64_t at = first_outside(all, rows, or_minus_one ? -1 : 0);
-  const bool zero_of_none = !or_minus_one && rows == 0 && all.size > 0;
-  if (at < 0 && !zero_of_none) return;
-  const std::int64_t bad = at < 0 ? 0 : at;
-  fail_index(fmt::format("{}[{}] is {}, but {} has {} rows", argument, position_text(input.shape(), bad),
-                         value_at(all, bad), what, rows));
-}
-
-void OpCheck::classes_exist(const char* argument, const Tensor& target, std::int64_t classes,
-                            std::int64_t ignored) const {
-  const Tensor here = target.to(Device::cpu());
-  const View all = detail::view(here);
-  const std::int64_t at = first_outside(all, classes, ignored);
-  if (at < 0) return;
-  fail_index(fmt::format("{}[{}] is {}, but there are {} classes", argument, position_text(target.shape(), at),
-                         value_at(all, at), classes));
+Tensor OpCheck::classes_exist(const char* argument, const Tensor& target, std::int64_t classes,
+                              std::int64_t ignored) const {
+  const auto expected = [&] { return fmt::format("but there are {} classes", classes); };
+  return detail::checked_indices({op_, argument}, expected, target, classes, ignored);
 }
 
 Number OpCheck::number(const char* argument, Scalar scalar, DType dtype) const {

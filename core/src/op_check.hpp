@@ -53,11 +53,13 @@ class OpCheck {
   }
   // A dimension counted from the front. A scalar has dimension 0 and -1, as in PyTorch.
   [[nodiscard]] int dimension(const char* argument, int dim, int rank) const;
-  // Every element of `input` is a row; -1 too where `or_minus_one`. `what` names what has the rows.
-  void rows_exist(const char* argument, const Tensor& input, const char* what, std::int64_t rows,
-                  bool or_minus_one = false) const;
-  // Every element of `target` is a class, or `ignored`.
-  void classes_exist(const char* argument, const Tensor& target, std::int64_t classes, std::int64_t ignored) const;
+  // Every element of `input` is a row; -1 too where `or_minus_one`. `what` names what has the rows. What is returned
+  // is `input`, or, where the host does not know its elements, a copy to use in its place (see index_watch.hpp).
+  [[nodiscard]] Tensor rows_exist(const char* argument, const Tensor& input, const char* what, std::int64_t rows,
+                                  bool or_minus_one = false) const;
+  // Every element of `target` is a class, or `ignored`; what is returned as above.
+  [[nodiscard]] Tensor classes_exist(const char* argument, const Tensor& target, std::int64_t classes,
+                                     std::int64_t ignored) const;
 
   // A scalar for a tensor of `dtype`. Into integers: cut to whole numbers; ValueError if it does not fit.
   [[nodiscard]] Number number(const char* argument, Scalar scalar, DType dtype) const;

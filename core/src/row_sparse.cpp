@@ -137,8 +137,8 @@ RowSparse RowSparse::from_lookup(const Tensor& input, const Tensor& grad_output,
     check.fail_shape(fmt::format("grad_output must have the shape of input {} and one dimension more, but has {}",
                                  input.shape().to_string(), grad_output.shape().to_string()));
   }
-  check.rows_exist("input", input, "the table", rows, padding_idx == -1);
-  return of({.index = input, .grad = grad_output, .rows = rows, .padding = padding_idx});
+  const Tensor index = check.rows_exist("input", input, "the table", rows, padding_idx == -1);
+  return of({.index = index, .grad = grad_output, .rows = rows, .padding = padding_idx});
 }
 
 RowSparse RowSparse::from_rows(const Tensor& indices, const Tensor& values, std::int64_t rows) {
@@ -151,8 +151,7 @@ RowSparse RowSparse::from_rows(const Tensor& indices, const Tensor& values, std:
     check.fail_shape(fmt::format("values must have a row for each of the {} indices, but has shape {}", indices.numel(),
                                  values.shape().to_string()));
   }
-  check.rows_exist("indices", indices, "the table", rows);
-  return from_lookup(indices, values, rows, -1);
+  return from_lookup(check.rows_exist("indices", indices, "the table", rows), values, rows, -1);
 }
 
 std::int64_t RowSparse::rows() const { return state_->rows; }

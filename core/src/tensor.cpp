@@ -15,6 +15,7 @@
 #include "kernels/random.hpp"
 #include "kernels/rules/list.hpp"
 #include "src/device_memory.hpp"
+#include "src/index_watch.hpp"
 #include "src/memory_pool.hpp"
 #include "src/op_check.hpp"
 #include "src/row_sparse.hpp"
@@ -120,6 +121,8 @@ void begin_row_change(const char* op, const Tensor& tensor) {
         fmt::format("{}: a tensor of shape {} that requires a gradient can't be changed in place outside no_grad", op,
                     tensor.shape().to_string()));
   }
+  // A parameter's last chance not to see a batch with bad indices.
+  if (tensor.requires_grad()) report_watched_indices(tensor.device());
   ++tensor.state()->storage->version;
 }
 
@@ -182,6 +185,30 @@ Tensor settled(const Tensor& tensor) {
   return copy;
 }
 
+namespace {
+
+// The host's copy of a GPU's integers, or null.
+const char* mirrored(const Tensor& tensor) {
+  const Storage& storage = *tensor.state()->storage;
+  const StorageExtras* extras = storage.extras;
+  if (extras == nullptr || !extras->mirror.defined() || extras->mirror_version != storage.version) return nullptr;
+  return extras->mirror.state()->data + static_cast<std::size_t>(tensor.state()->offset) * item_size(tensor.dtype());
+}
+
+// Keeps what was just copied to a GPU.
+void mirror(const Tensor& there, const Tensor& here) {
+  constexpr std::int64_t most = std::int64_t{1} << 24;  // a data set is no batch
+  if (here.numel() > most) return;
+  Storage& storage = *there.state()->storage;
+  if (storage.extras == nullptr) storage.extras = new StorageExtras;
+  storage.extras->mirror = here.clone();
+  storage.extras->mirror_version = storage.version;
+}
+
+}  // namespace
+
+bool known_to_host(const Tensor& tensor) { return tensor.device().is_cpu() || mirrored(tensor) != nullptr; }
+
 Tensor tensor_from(const void* values, DType from, const Shape& shape, TensorOptions options) {
   Tensor result = empty(shape, {options.dtype, Device::cpu()});
   // The source is only read.
@@ -195,8 +222,8 @@ Tensor borrow(void* data, DType dtype, const Shape& shape, std::shared_ptr<void>
   storage->block_bytes = header_bytes;
   storage->data = data;
   storage->bytes = static_cast<std::size_t>(shape.numel()) * item_size(dtype);
-  storage->extras =
-      new StorageExtras{{}, owner != nullptr ? std::move(owner) : std::shared_ptr<void>(data, [](void*) {}), {}};
+  storage->extras = new StorageExtras;
+  storage->extras->owner = owner != nullptr ? std::move(owner) : std::shared_ptr<void>(data, [](void*) {});
   return make_view(ref, 0, shape, dtype);
 }
 
@@ -315,7 +342,12 @@ void Tensor::read_element(std::int64_t flat, void* value, DType as) const {
   View element = element_view(*this, flat);
   std::uint64_t here = 0;
   if (!device().is_cpu()) {
-    detail::copy_bytes(Device::cpu(), &here, device(), element.data, item_size(dtype()));
+    if (const char* mirror = detail::mirrored(*this)) {
+      std::memcpy(&here, mirror + static_cast<std::size_t>(flat) * item_size(dtype()), item_size(dtype()));
+    } else {
+      detail::report_watched_indices(device());
+      detail::copy_bytes(Device::cpu(), &here, device(), element.data, item_size(dtype()));
+    }
     element.data = &here;
   }
   launch(Device::cpu(), Convert{.in = element, .out = {value, as, 1}});
@@ -419,9 +451,15 @@ Tensor Tensor::to(Device wanted) const {
   if (device() == wanted) return *this;
   detail::require_device("to", wanted);
   Tensor copy = empty(shape(), {dtype(), wanted});
+  const std::size_t bytes = static_cast<std::size_t>(numel()) * item_size(dtype());
+  if (const char* mirror = wanted.is_cpu() ? detail::mirrored(*this) : nullptr) {
+    if (bytes > 0) std::memcpy(copy.state()->data, mirror, bytes);
+    return copy;
+  }
+  if (wanted.is_cpu()) detail::report_watched_indices(device());
   const Tensor now = detail::settled(*this);
-  detail::copy_bytes(wanted, copy.state()->data, device(), now.state()->data,
-                     static_cast<std::size_t>(numel()) * item_size(dtype()));
+  detail::copy_bytes(wanted, copy.state()->data, device(), now.state()->data, bytes);
+  if (device().is_cpu() && is_integer(dtype())) detail::mirror(copy, *this);
   return record("to", copy, {*this}, [from = device()](const Tensor& grad) { return Gradient(grad.to(from)); });
 }
 

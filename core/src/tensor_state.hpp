@@ -17,6 +17,9 @@ struct StorageExtras {
   std::vector<std::int64_t> frozen_rows;   // ascending
   std::shared_ptr<void> owner;             // of borrowed memory
   std::shared_ptr<DeferredRows> deferred;  // who steps rows of this table later than they are due
+  // Integers that were copied to a GPU, as they were at this version: the host need not wait to know them.
+  Tensor mirror;
+  std::uint64_t mirror_version = 0;
 };
 
 // The elements, and what all views of them share.
@@ -85,6 +88,8 @@ void settle_rows(const Tensor& tensor);
 }
 // Readers of the whole: this handle, or a settled copy off the tape where rows are behind; nothing is written.
 [[nodiscard]] Tensor settled(const Tensor& tensor);
+// Are the elements known to the host: on it, or copied from it and unchanged? Then to(Device::cpu()) waits for nothing.
+[[nodiscard]] bool known_to_host(const Tensor& tensor);
 // For lookups and optimizers, who know which rows they ask for: the elements as they are.
 [[nodiscard]] inline View unsettled_view(const Tensor& tensor) {
   const TensorState& state = *tensor.state();

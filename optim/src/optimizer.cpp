@@ -16,6 +16,7 @@
 
 #include "kernels/update.hpp"
 #include "row_clock.hpp"
+#include "src/index_watch.hpp"
 #include "src/row_sparse.hpp"
 #include "src/tensor_state.hpp"
 #include "step_plan.hpp"
@@ -135,6 +136,7 @@ void Optimizer::zero_grad(bool set_to_none) {
 
 bool Optimizer::step() {
   const NoGrad guard;
+  for (const Entry& entry : entries_) embergrad::detail::report_watched_indices(entry.parameter.device());
   for (std::size_t i = 0; i < entries_.size(); ++i) prepare(i);
   if (skip_nonfinite_ && has_nonfinite_gradient()) {
     ++skipped_;

@@ -8,23 +8,18 @@
 #include <embergrad/ops.hpp>
 #include <embergrad/tensor.hpp>
 
-#include "device/gpu.hpp"
+#include "device/on_gpu.hpp"
 #include "support/check.hpp"
 
 namespace eg = embergrad;
 using eg::Device;
 using eg::DType;
 using eg::Tensor;
+using eg::test::gpu;
 
 namespace {
 
-const Device gpu = Device::cuda();
-
-#ifdef EMBERGRAD_EMULATED
-constexpr std::int64_t beyond = std::int64_t{1} << 16;
-#else
-constexpr std::int64_t beyond = std::int64_t{1} << 31;
-#endif
+constexpr std::int64_t beyond = std::int64_t{1} << (eg::test::emulated ? 14 : 31);
 constexpr std::int64_t dim = 64;
 constexpr std::int64_t rows = beyond / dim + 5;
 
