@@ -3,12 +3,15 @@
 #include <common/device_choice.hpp>
 #include <map>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include <embergrad/device.hpp>
 #include <embergrad/error.hpp>
 
 #include "apps/tagger_support.hpp"
+#include "support/check.hpp"
 
 namespace {
 
@@ -132,10 +135,64 @@ BOOST_AUTO_TEST_CASE(the_lab_says_where) {
 
 #ifdef EMBERGRAD_EMULATED_TAGGER
 
+// What a program measures of training is the same on both devices, but for times.
+BOOST_AUTO_TEST_CASE(the_lab_measures_the_same) {
+  const std::string options =
+      " --optimizer adam --updates dense --rows 40 --dim 5 --batch 20 --steps 12 --seeds 1 --no-sweep --quiet ";
+  const Place place(EMBERGRAD_EMULATED_LAB);
+  std::map<std::string, std::vector<std::string>> numbers;
+  for (const std::string device : {"cpu", "cuda", "cuda:1"}) {
+    (void)place.good(options + "--out " + device + " --device " + device);
+    for (const std::string& line : embergrad::test::lines_of(read_bytes(place / (device + "/results.csv")))) {
+      if (!contains(line, "seconds") && !contains(line, "step_time")) numbers[device].push_back(line);
+    }
+    const std::string named = device == "cuda" ? "cuda:0" : device;
+    BOOST_TEST(contains(read_bytes(place / (device + "/manifest.json")), "\"device\": \"" + named + "\""));
+  }
+  BOOST_TEST(numbers["cpu"].size() > 20);
+  BOOST_TEST(numbers["cuda"] == numbers["cpu"], boost::test_tools::per_element());
+  BOOST_TEST(numbers["cuda:1"] == numbers["cpu"], boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_workload_says_its_gpu) {
+  const Place place(EMBERGRAD_EMULATED_BENCH);
+  const Result got = place.good("--workload op_overhead/leaf --repeat 1 --device cuda:1 --json results.json");
+  BOOST_TEST(contains(got.out, "device: cuda:1\n"), got.out);
+  const std::string json = read_bytes(place / "results.json");
+  for (const char* part : {"\"device\": \"cuda:1\"", "\"gemm\": \"cuBLAS\"", "\"changed\": true"}) {
+    BOOST_TEST(contains(json, part), json);
+  }
+}
+
+// A workload that a GPU can't do says so by its name, and the next one runs.
+BOOST_AUTO_TEST_CASE(a_workload_that_fails_on_a_gpu_is_named) {
+  const Place place(EMBERGRAD_EMULATED_BENCH);
+  const Result got = place.run("--workload bag_fwd/10M_sum_uniform,ceiling/tiny-kernel --repeat 1 --device cuda");
+  BOOST_TEST(got.status == 1);
+  const std::string problem = "out of memory on cuda:0: 2560000000 bytes wanted";  // an emulated GPU has a gibibyte
+  BOOST_TEST(contains(got.err, "bag_fwd/10M_sum_uniform on cuda:0: " + problem), got.err);
+  BOOST_TEST(contains(got.out, "FAILED"), got.out);
+  BOOST_TEST(contains(got.out, "ceiling/tiny-kernel"), got.out);
+}
+
+// Skips where this build has no steps of tables, or no LSTM, on a GPU.
+boost::test_tools::assertion_result trains_on_gpus(boost::unit_test::test_unit_id /*id*/) {
+  for (const char* program : {EMBERGRAD_EMULATED_TAGGER, EMBERGRAD_EMULATED_CLASSIFY}) {
+    const Place place(program);
+    const std::string options = program == std::string(EMBERGRAD_EMULATED_TAGGER)
+                                    ? "--stop-after 2 --embedding-dim 3 --hidden 3"
+                                    : "--epochs 1 --batch 360 --dim 2 --buckets 4 --char-ngrams 0";
+    const Result got = place.run("train --quiet --device cuda " + options);
+    if (got.status != 0) return embergrad::test::verdict(false, got.err);
+  }
+  return embergrad::test::verdict(true, "");
+}
+
 // Two runs on one device give the same bytes, stopped or not; where a run goes on is no part of it.
-BOOST_AUTO_TEST_CASE(a_run_goes_on_elsewhere) {
+BOOST_AUTO_TEST_CASE(a_run_goes_on_elsewhere, *boost::unit_test::precondition(trains_on_gpus)) {
   const std::string tagger = " --epochs 1 --batch 32 --embedding-dim 6 --hidden 5 --threads 1 --quiet";
-  const std::string classifier = " --optimizer adam --epochs 2 --batch 64 --dim 8 --buckets 64 --char-ngrams 0 --threads 1 --quiet";
+  const std::string classifier =
+      " --optimizer adam --epochs 2 --batch 64 --dim 8 --buckets 64 --char-ngrams 0 --threads 1 --quiet";
   for (const auto& [program, options] : std::map<std::string, std::string>{{EMBERGRAD_EMULATED_TAGGER, tagger},
                                                                            {EMBERGRAD_EMULATED_CLASSIFY, classifier}}) {
     const Place place(program);
@@ -150,13 +207,12 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_elsewhere) {
         BOOST_TEST((read_bytes(place / ("one" + std::string(end))) == read_bytes(place / ("two" + std::string(end)))));
       }
       const std::string part = is_tagger ? "--stop-after 5" : "--epochs 1";
-      const std::string whole = is_tagger ? "--resume" : "--resume";
       for (const auto& [name, first, then] :
            {std::tuple("stopped", "cuda", "cuda"), {"there", "cpu", "cuda"}, {"back", "cuda:1", "cpu"}}) {
         std::string begin = "train" + options;
         if (!is_tagger) begin.replace(begin.find("--epochs 2"), 10, "");
         (void)place.good(begin + " --model " + name + " " + part + " --device " + first);
-        const Result end = train(name, whole + " --device " + then);
+        const Result end = train(name, std::string("--resume --device ") + then);
         BOOST_TEST(contains(end.out, "dev accuracy"), end.out);
       }
       BOOST_TEST((read_bytes(place / "one") == read_bytes(place / "stopped")));
@@ -170,7 +226,7 @@ BOOST_AUTO_TEST_CASE(a_run_goes_on_elsewhere) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_run_says_its_gpu) {
+BOOST_AUTO_TEST_CASE(a_run_says_its_gpu, *boost::unit_test::precondition(trains_on_gpus)) {
   const Place place(EMBERGRAD_EMULATED_CLASSIFY);
   const Result got =
       place.good("train --optimizer adam --epochs 1 --dim 4 --buckets 16 --char-ngrams 0 --device cuda:1");
