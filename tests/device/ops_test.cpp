@@ -284,6 +284,8 @@ BOOST_AUTO_TEST_CASE(a_step) {
 BOOST_AUTO_TEST_CASE(refusals) {
   const Tensor there = eg::ones({4, 5}, {DType::float32, gpu});
   BOOST_TEST(refuses<eg::DeviceError>([&] { return there.to(Device::cuda(63)); }, {"cuda:63 asked for"}));
+  BOOST_TEST(refuses<eg::DeviceError>([&] { eg::synchronize(Device::cuda(63)); }, {"synchronize: cuda:63 is not"}));
+  BOOST_CHECK_NO_THROW(eg::synchronize(gpu));
   BOOST_TEST(there.sum().item() == 20);  // nothing is broken
 }
 
