@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <mutex>
+#include <optional>
 
 #include "kernels/elementwise.hpp"
 #include "kernels/embedding.hpp"
@@ -55,22 +56,32 @@ std::int64_t* numbers_of(Tensor& indices) { return reinterpret_cast<std::int64_t
 
 // Places sorted by the row that they hold.
 struct Plan {
-  // With `numbers`, of each place where its row stands among `rows`, or `left_out`.
-  Plan(const Tensor& index, std::int64_t table_rows, std::int64_t skip, Tensor numbers = {}, std::int64_t left_out = -1)
-      : places(index_tensor(index.numel(), index.device())), starts(index_tensor(index.numel() + 1, index.device())) {
-    Tensor found = index_tensor(index.numel(), index.device());
-    launch(index.device(), PlanRows{.index = view(index),
-                                    .table_rows = table_rows,
-                                    .skip = skip,
-                                    .places = numbers_of(places),
-                                    .starts = numbers_of(starts),
-                                    .rows = numbers_of(found),
-                                    .segments = &segments,
-                                    .segment_of = numbers.defined() ? numbers_of(numbers) : nullptr,
-                                    .left_out = left_out});
-    rows = detail::make_view(found.state()->storage, 0, {segments}, DType::int64);
+  // With `left_out`: numbers, too, of each place where its row stands among `rows`, or `left_out`.
+  Plan(const Tensor& index, std::int64_t table_rows, std::int64_t skip, std::optional<std::int64_t> left_out = {}) {
+    // How many rows there are, the host would have to wait for; so it plans what it knows, unless it is much.
+    constexpr std::int64_t most_on_host = std::int64_t{1} << 15;
+    const bool on_host = !index.device().is_cpu() && detail::known_to_host(index) && index.numel() <= most_on_host;
+    const Tensor lookup = on_host ? index.to(Device::cpu()) : index;
+    const Device device = lookup.device();
+    places = index_tensor(index.numel(), device);
+    starts = index_tensor(index.numel() + 1, device);
+    rows = index_tensor(index.numel(), device);
+    if (left_out) numbers = empty(index.shape(), {DType::int64, device});
+    launch(device, PlanRows{.index = view(lookup),
+                            .table_rows = table_rows,
+                            .skip = skip,
+                            .places = numbers_of(places),
+                            .starts = numbers_of(starts),
+                            .rows = numbers_of(rows),
+                            .segments = &segments,
+                            .segment_of = left_out ? numbers_of(numbers) : nullptr,
+                            .left_out = left_out.value_or(-1)});
+    rows = detail::make_view(rows.state()->storage, 0, {segments}, DType::int64);
+    if (!on_host) return;
+    for (Tensor* list : {&places, &starts, &rows}) *list = list->to(index.device());
+    if (left_out) numbers = numbers.to(index.device());
   }
-  Tensor places, starts, rows;
+  Tensor places, starts, rows, numbers;
   std::int64_t segments = 0;
 };
 
@@ -80,9 +91,8 @@ Tensor detail::distinct_rows(const Tensor& index, std::int64_t rows) { return Pl
 
 detail::LookupRows detail::rows_of_lookup(const Tensor& index, std::int64_t rows, std::int64_t skip,
                                           std::int64_t left_out) {
-  Tensor numbers = empty(index.shape(), {DType::int64, index.device()});
-  Plan plan(index, rows, skip, numbers, left_out);
-  return {std::move(plan.rows), std::move(numbers)};
+  Plan plan(index, rows, skip, left_out);
+  return {std::move(plan.rows), std::move(plan.numbers)};
 }
 
 RowSparse RowSparse::of(const detail::LookupGradient& lookup) {

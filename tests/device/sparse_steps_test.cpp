@@ -20,9 +20,6 @@
 #include "device/on_gpu.hpp"
 #include "support/check.hpp"
 #include "support/temporary_directory.hpp"
-#ifdef EMBERGRAD_EMULATED
-#include "emulated/runtime.hpp"
-#endif
 
 namespace eg = embergrad;
 namespace optim = eg::optim;
@@ -379,23 +376,6 @@ BOOST_AUTO_TEST_CASE(layers_that_grow_and_tie) {
   };
   BOOST_TEST(same_bits("table", trained(gpu), trained(cpu)));
 }
-
-#ifdef EMBERGRAD_EMULATED
-// The host waits for the number of distinct rows, of a lookup in a table whose rows are behind and of its gradient; for
-// nothing else.
-BOOST_AUTO_TEST_CASE(waits) {
-  for (const Trainer& trainer : {trainers()[0], trainers()[3]}) {
-    for (const auto& [mode, updates] : modes) {
-      Run run(trainer, updates, DType::float32, gpu, 4);
-      run.go_on(20);
-      const std::int64_t before = eg::emulated::counts().waits;
-      run.go_on(20);
-      BOOST_TEST(eg::emulated::counts().waits - before == (updates == Updates::exact ? 40 : 20),
-                 trainer.name << ", " << mode << ": " << eg::emulated::counts().waits - before);
-    }
-  }
-}
-#endif
 
 BOOST_AUTO_TEST_CASE(rules_from_outside_are_refused) {
   Tensor table = eg::ones({4, 2}, {DType::float32, gpu}).set_requires_grad();

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <embergrad/embergrad.hpp>
@@ -16,6 +17,7 @@ using eg::Device;
 using eg::DType;
 using eg::Tensor;
 using eg::test::Draw;
+using eg::optim::Updates;
 using eg::test::gpu;
 
 namespace {
@@ -37,8 +39,11 @@ void expect(const std::string& what, const std::vector<std::int64_t>& waits, std
   }
 }
 
+const std::pair<const char*, Updates> modes[] = {
+    {"dense", Updates::dense}, {"touched_only", Updates::touched_only}, {"exact", Updates::exact}};
+
 struct Tagger {
-  Tagger(bool sparse, eg::optim::Updates updates)
+  Tagger(bool sparse, Updates updates)
       : embedding({.num_embeddings = 40, .embedding_dim = 8, .padding_idx = 0, .sparse = sparse}),
         lstm({.input_size = 8, .hidden_size = 6, .bidirectional = true}),
         linear(12, 5) {
@@ -51,13 +56,14 @@ struct Tagger {
     optimizer = std::make_unique<eg::optim::AdamW>(all, eg::optim::AdamWOptions{.lr = 0.01, .updates = updates});
   }
 
-  void step(bool made_there) {
-    const std::vector<std::int64_t> lengths = {5, 3, 2};
-    Tensor words = draw.integers({10}, 1, 39).to(gpu);
+  // Three sentences; `made_there`: the host has not seen the words.
+  void step(bool made_there = false) {
     const Tensor tags = draw.integers({10}, 0, 4).to(gpu);
+    Tensor words = draw.integers({3, 5}, 1, 39).to(gpu);
     if (made_there) words = words + 0;
-    const nn::PackedSequence packed{.data = embedding(words), .batch_sizes = {3, 3, 2, 1, 1}};
-    const Tensor loss = eg::cross_entropy(linear(lstm(packed).output.data), tags);
+    const nn::PackedSequence packed =
+        nn::pack_padded_sequence(embedding(words), {5, 3, 2}, {.batch_first = true, .enforce_sorted = true});
+    const Tensor loss = eg::cross_entropy(linear(lstm(packed).output.values()), tags);
     loss.backward();
     optimizer->step();
     optimizer->zero_grad();
@@ -76,12 +82,34 @@ BOOST_AUTO_TEST_SUITE(waits)
 
 BOOST_AUTO_TEST_CASE(a_tagger) {
   for (const bool sparse : {false, true}) {
-    for (const auto updates : {eg::optim::Updates::dense, eg::optim::Updates::touched_only, eg::optim::Updates::exact}) {
-      const std::string what = std::string(sparse ? "sparse, " : "dense, ") + std::to_string(static_cast<int>(updates));
+    for (const auto& [mode, updates] : modes) {
       Tagger tagger(sparse, updates);
-      expect(what, waits_of_steps([&] { tagger.step(false); }), 0);
+      expect(std::string(sparse ? "sparse, " : "dense, ") + mode, waits_of_steps([&] { tagger.step(); }), 0);
     }
   }
+}
+
+// Once in step(), for bad indices; and for each number of distinct rows: of the gradient, and of a lookup in a table
+// whose rows are behind.
+BOOST_AUTO_TEST_CASE(indices_made_there) {
+  for (const auto& [mode, updates] : modes) {
+    Tagger tagger(true, updates);
+    expect(mode, waits_of_steps([&] { tagger.step(true); }), updates == Updates::exact ? 3 : 2);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(bags) {
+  Draw draw(4);
+  nn::EmbeddingBag bag({.num_embeddings = 30, .embedding_dim = 5, .mode = eg::BagMode::mean, .sparse = true});
+  bag.to(gpu);
+  eg::optim::SGD optimizer(bag.parameters(), {.lr = 0.1, .momentum = 0.9});
+  const auto waits = waits_of_steps([&] {
+    const Tensor offsets = eg::tensor({0, 4, 4, 9}).to(gpu);
+    bag(draw.integers({12}, 0, 29).to(gpu), offsets).sum().backward();
+    optimizer.step();
+    optimizer.zero_grad();
+  });
+  expect("bags", waits, 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
