@@ -14,7 +14,7 @@
 
 #include "device/on_gpu.hpp"
 #ifdef EMBERGRAD_EMULATED
-#include "emulated/runtime.hpp"
+#include "emulated/counts.hpp"
 #endif
 #include "support/check.hpp"
 
