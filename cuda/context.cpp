@@ -216,6 +216,12 @@ void release(OnCuda on, void* block) noexcept {
   static_cast<void>(cudaFreeAsync(block, gpu(on).stream));
 }
 
+void synchronize(OnCuda on) {
+  const cudaStream_t stream = stream_of(on);
+  const Current current(on);
+  check(cudaStreamSynchronize(stream), "cudaStreamSynchronize", on);
+}
+
 void copy_from_host(OnCuda on, void* to, const void* from, std::size_t bytes) {
   const cudaStream_t stream = stream_of(on);
   const Current current(on);

@@ -52,6 +52,7 @@ struct EvalOptions {
   std::string file;
   Columns columns = {};
   int threads = 1;
+  std::string device = common::usual_device;  ///< as named on the command line
 };
 int eval(const EvalOptions& options);
 
@@ -61,6 +62,7 @@ struct PredictOptions {
   std::string file = "-";
   int64_t top = 1;
   int threads = 1;
+  std::string device = common::usual_device;  ///< as named on the command line
 };
 int predict(const PredictOptions& options);
 

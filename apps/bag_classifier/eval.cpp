@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <common/command_line.hpp>
 #include <common/files.hpp>
 #include <cstdio>
 #include <embergrad/report/progress.hpp>
@@ -14,8 +15,9 @@ namespace classify {
 
 int eval(const EvalOptions& options) {
   namespace eg = embergrad;
+  const eg::Device device = common::use_device(program_name, options.device);
   eg::set_num_threads(options.threads);
-  Classifier classifier = load_classifier(options.model);
+  Classifier classifier = load_classifier(options.model, device);
   const eg::text::LabelledTexts data =
       eg::text::parse_labelled_csv(common::read_input(options.file), common::name_of_input(options.file),
                                    {.text = options.columns.text, .label = options.columns.label});

@@ -57,7 +57,7 @@ void add_train(CLI::App& app, classify::TrainOptions& o, int& status) {
       "After each epoch all that the run needs to go on is put into FILE.resume beside\n"
       "the model file. The same command with --resume goes on behind the last whole\n"
       "epoch and comes to the same model, to the bit. Only --epochs, --patience, --test,\n"
-      "--log, --threads and --quiet may change.\n\n"
+      "--log, --threads, --device and --quiet may change.\n\n"
       "  embergrad-classify train\n"
       "  embergrad-classify train --train a.csv --dev b.csv --model m.safetensors");
 
@@ -139,6 +139,7 @@ void add_eval(CLI::App& app, classify::EvalOptions& o, int& status) {
   c.add_option("file", o.file, "CSV with labels; - is standard input")->required()->type_name("FILE");
   add_columns(c, o.columns, "Options");
   common::add_threads(c, o.threads, "Options");
+  common::add_device(c, o.device, "Options");
   c.callback([&o, &status] { status = classify::eval(o); });
 }
 
@@ -152,6 +153,7 @@ void add_predict(CLI::App& app, classify::PredictOptions& o, int& status) {
   c.add_option("file", o.file, "File with a text a line; - or none is standard input")->type_name("FILE");
   c.add_option("--top", o.top, "Labels to give, most probable first (1)")->transform(whole<1>())->type_name("K");
   common::add_threads(c, o.threads, "Options");
+  common::add_device(c, o.device, "Options");
   c.callback([&o, &status] { status = classify::predict(o); });
 }
 

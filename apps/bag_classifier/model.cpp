@@ -39,8 +39,12 @@ std::string to_json(const NetworkOptions& network, const FeatureOptions& feature
 // --- BagClassifier
 
 BagClassifier::BagClassifier(const NetworkOptions& options, int64_t rows, int64_t classes, bool sparse)
-    : embedding({.num_embeddings = rows, .embedding_dim = options.dim, .mode = options.mode, .sparse = sparse}),
-      fc({.in_features = options.dim, .out_features = classes}),
+    : embedding({.num_embeddings = rows,
+                 .embedding_dim = options.dim,
+                 .mode = options.mode,
+                 .sparse = sparse,
+                 .device = options.device}),
+      fc({.in_features = options.dim, .out_features = classes, .device = options.device}),
       dropout(options.dropout) {}
 
 void BagClassifier::members(eg::nn::Visitor& visit) {
@@ -65,11 +69,12 @@ void save_classifier(const std::string& path, const Classifier& classifier, cons
             {"training", training}});
 }
 
-Classifier load_classifier(const std::string& path) {
+Classifier load_classifier(const std::string& path, eg::Device device) {
   const common::ModelFile file(path, format_name, format_version);
   const NetworkOptions network_options{.dim = file.whole("dim", 1, NetworkOptions::most_width),
                                        .dropout = file.share("dropout"),
-                                       .mode = static_cast<eg::BagMode>(file.one_of("mode", mode_names()))};
+                                       .mode = static_cast<eg::BagMode>(file.one_of("mode", mode_names())),
+                                       .device = device};
   const FeatureOptions feature_options{.word_ngrams = file.whole("word_ngrams", 1, FeatureOptions::most_words),
                                        .min_chars = file.whole("min_chars", 0, eg::text::CharNgrams::most_characters),
                                        .max_chars = file.whole("max_chars", 0, eg::text::CharNgrams::most_characters),
@@ -106,7 +111,8 @@ std::vector<std::vector<Guess>> predict(Classifier& classifier, std::span<const 
     for (const std::string_view text : batch) ids.push_back(classifier.features.ids(text));
     eg::text::Bags bags = eg::text::bags(ids);
     const eg::Tensor scores =
-        classifier.network.forward({.input = std::move(bags.input), .offsets = std::move(bags.offsets), .labels = {}});
+        classifier.network.forward({.input = std::move(bags.input), .offsets = std::move(bags.offsets), .labels = {}})
+            .to(eg::Device::cpu());
     const auto best = eg::topk(eg::softmax(scores, 1), static_cast<int64_t>(kept));
     const auto* label = best.indices.data<int64_t>();
     const auto* probability = best.values.data<float>();

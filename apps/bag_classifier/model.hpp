@@ -24,6 +24,7 @@ struct NetworkOptions {
   int64_t dim = 64;      ///< of the vector of a text
   double dropout = 0.3;  ///< of that vector, in training
   embergrad::BagMode mode = embergrad::BagMode::mean;
+  embergrad::Device device = {};  ///< where the weights are made; no part of the model's file
 };
 
 /// How a bag becomes a vector: "sum", "mean" or "max".
@@ -60,7 +61,7 @@ struct Classifier {
 void save_classifier(const std::string& path, const Classifier& classifier, const std::string& training);
 
 /// Reads a model file. IoError; FormatError that names the file for one that is not whole and consistent.
-[[nodiscard]] Classifier load_classifier(const std::string& path);
+[[nodiscard]] Classifier load_classifier(const std::string& path, embergrad::Device device = {});
 
 /// A class and its probability.
 struct Guess {

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <common/command_line.hpp>
 #include <common/files.hpp>
 #include <embergrad/text/lines.hpp>
 #include <iostream>
@@ -11,8 +12,9 @@ namespace classify {
 
 int predict(const PredictOptions& options) {
   namespace eg = embergrad;
+  const eg::Device device = common::use_device(program_name, options.device);
   eg::set_num_threads(options.threads);
-  Classifier classifier = load_classifier(options.model);
+  Classifier classifier = load_classifier(options.model, device);
   const std::string bytes = common::read_input(options.file);
   eg::text::Lines lines(bytes, common::name_of_input(options.file));
   std::vector<std::string_view> texts;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <common/command_line.hpp>
 #include <common/files.hpp>
 #include <common/interrupt.hpp>
 #include <common/notes.hpp>
@@ -205,6 +206,7 @@ class Training {
         optimizer_(make_optimizer(options.optimizer, plan.lr, classifier.network.parameters())),
         best_(classifier) {
     best_.network = eg::nn::clone(classifier.network);
+    best_.network.to(eg::Device::cpu());  // a GPU's memory is for what trains
   }
 
   /// Takes over where the run that wrote the resume file stands, and puts its best model back into the model file.
@@ -284,7 +286,8 @@ class Training {
 
   /// One step; the loss.
   double step(const eg::text::BagBatch& batch) {
-    const eg::Tensor loss = eg::nn::cross_entropy(classifier_.network.forward(batch), batch.labels);
+    const eg::Tensor loss =
+        eg::nn::cross_entropy(classifier_.network.forward(batch), batch.labels.to(plan_.network.device));
     const double value = loss.item();
     if (!std::isfinite(value)) {
       throw eg::Error("the loss is no number any more: training diverged; a smaller --lr helps");
@@ -376,9 +379,9 @@ void introduce(const TrainOptions& options, const Plan& plan, const Data& data, 
   fmt::print("network     {} of vectors of size {}{}: {} parameters\n", mode_name(plan.network.mode), plan.network.dim,
              plan.network.dropout > 0 ? fmt::format(", dropout {}", plan.network.dropout) : "",
              common::parameter_count(classifier.network));
-  fmt::print("training    {}, batches of {}, {} with learning rate {}, seed {}, {}\n", count(plan.epochs, "epoch"),
-             count(plan.batch, "text"), name_of(options.optimizer), plan.lr, options.seed,
-             count(eg::num_threads(), "thread"));
+  fmt::print("training    {}, batches of {}, {} with learning rate {}, seed {}, {}, on {}\n",
+             count(plan.epochs, "epoch"), count(plan.batch, "text"), name_of(options.optimizer), plan.lr, options.seed,
+             count(eg::num_threads(), "thread"), plan.network.device.to_string());
 }
 
 /// Some of the development texts, classified.
@@ -400,7 +403,7 @@ void conclude(const TrainOptions& options, const Plan& plan, const Data& data, E
                          .best_epoch = training.best_epoch(),
                          .epochs = plan.epochs,
                          .best_accuracy = data.dev.empty() ? std::nullopt : std::optional(training.best_accuracy())});
-  Classifier best = load_classifier(options.model);
+  Classifier best = load_classifier(options.model, plan.network.device);
   if (options.test) {
     const auto report = evaluate(best, data.test.texts, data.test.labels);
     fmt::print("test accuracy {:.4f}, macro F1 {:.4f}\n", report.accuracy(), report.macro_f1());
@@ -427,8 +430,10 @@ int train(const TrainOptions& options) {
   common::check_names(options);
   const common::FileLock lock(options.model);
   common::check_outputs(options);
+  const eg::Device device = common::use_device(program_name, options.device);
   eg::set_num_threads(options.threads);
-  const Plan plan = plan_of(options);
+  Plan plan = plan_of(options);
+  plan.network.device = device;
   const Data data = read_data(options);
   common::check_patience(options, !data.dev.empty(), "texts");
 

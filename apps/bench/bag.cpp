@@ -24,7 +24,7 @@ struct Case {
 
 nlohmann::ordered_json run(const Settings& settings, const Case& c, bool backward, bool sparse) {
   manual_seed(1);
-  Tensor weight = empty({c.rows, c.dim}, {c.dtype, {}});
+  Tensor weight = empty({c.rows, c.dim}, {c.dtype, settings.device});
   nn::init::uniform(weight, -0.05, 0.05);
   weight.set_requires_grad();
   std::vector<Tensor> batches;
@@ -33,22 +33,23 @@ nlohmann::ordered_json run(const Settings& settings, const Case& c, bool backwar
     const Tensor all = tensor(rows, {pool, bags, indices_in_bag});
     for (int64_t b = 0; b < pool; ++b) batches.push_back(all[b].clone());
   }
-  const Tensor grad_output = draw_gradient({bags, c.dim});
+  const Tensor grad_output = draw_gradient({bags, c.dim}).to(settings.device);
   const EmbeddingBagOptions options{.mode = c.mode, .sparse = sparse};
   size_t step = 0;
-  double sum = 0;
+  Shown shown;
   const auto forward = [&] { return embedding_bag(batches[step++ % batches.size()], weight, {}, options); };
   const auto infer = [&] {
     const NoGrad guard;
-    sum += forward().data<float>()[0];
+    shown(forward());
   };
   const auto train = [&] {
     weight.zero_grad();
     forward().backward(grad_output);
     const Gradient& grad = weight.grad();
-    sum += (grad.is_sparse() ? grad.rows().values() : grad.dense()).data<float>()[0];
+    shown(grad.is_sparse() ? grad.rows().values() : grad.dense());
   };
-  const MeasureOptions how{.repeat = settings.repeat, .check = [&] { return sum; }};
+  const MeasureOptions how{
+      .repeat = settings.repeat, .device = settings.device, .check = [&] { return shown.value(); }};
   auto result = backward ? measure(how, train) : measure(how, infer);
   result["unit"] = "step";
   result["indices"] = bags * indices_in_bag;

@@ -23,8 +23,9 @@ struct BagClassifier : nn::Module {
   nn::EmbeddingBag bag;
   nn::Linear out;
 
-  BagClassifier(int64_t words, int64_t labels)
-      : bag({.num_embeddings = words, .embedding_dim = 100, .mode = BagMode::mean, .sparse = true}), out(100, labels) {
+  BagClassifier(int64_t words, int64_t labels, Device device)
+      : bag({.num_embeddings = words, .embedding_dim = 100, .mode = BagMode::mean, .sparse = true, .device = device}),
+        out({.in_features = 100, .out_features = labels, .device = device}) {
     nn::init::uniform(bag.weight, -0.01, 0.01);
   }
 
@@ -96,7 +97,7 @@ struct Training {
   optim::SGD optimizer;
 
   Training(const Settings& settings, int64_t sentences)
-      : data(settings.ewt), model(seeded(data)), optimizer(model.parameters(), {.lr = 0.5}) {
+      : data(settings.ewt), model(seeded(data, settings.device)), optimizer(model.parameters(), {.lr = 0.5}) {
     constexpr int64_t batches = 200;
     const std::vector<int64_t> order = text::permutation(static_cast<int64_t>(data.samples.size()), 1);
     std::span<const int64_t> rest = order;
@@ -110,16 +111,16 @@ struct Training {
   /// One step; its loss.
   Tensor step(const text::BagBatch& batch) {
     optimizer.zero_grad();
-    Tensor loss = nn::cross_entropy(model.forward(batch), batch.labels);
+    Tensor loss = nn::cross_entropy(model.forward(batch), batch.labels.to(model.out.weight.device()));
     loss.backward();
     optimizer.step();
     return loss;
   }
 
  private:
-  static BagClassifier seeded(const Data& data) {
+  static BagClassifier seeded(const Data& data, Device device) {
     manual_seed(1);
-    return {data.words, data.labels};
+    return {data.words, data.labels, device};
   }
 };
 
@@ -129,7 +130,9 @@ nlohmann::ordered_json train(const Settings& settings, int64_t sentences) {
     return no_grad([&] { return sum(training.model.out.weight.to(DType::float64)).item(); });
   };
   const auto units = static_cast<double>(training.pool.size());
-  auto result = measure({.repeat = settings.repeat, .units = units, .warm_up_seconds = 0, .check = weight_sum}, [&] {
+  const MeasureOptions how{
+      .repeat = settings.repeat, .units = units, .warm_up_seconds = 0, .device = settings.device, .check = weight_sum};
+  auto result = measure(how, [&] {
     for (const text::BagBatch& batch : training.pool) static_cast<void>(training.step(batch));
   });
   result["unit"] = fmt::format("batch of {}", sentences);

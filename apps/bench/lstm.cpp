@@ -54,9 +54,10 @@ nlohmann::ordered_json run(const Settings& settings, const Size& size, bool pack
   nn::LSTM lstm({.input_size = size.input,
                  .hidden_size = size.hidden,
                  .num_layers = size.layers,
-                 .bidirectional = size.bidirectional});
+                 .bidirectional = size.bidirectional,
+                 .device = settings.device});
   std::vector<Tensor> parameters = lstm.parameters();
-  Tensor input = empty({size.steps, size.batch, size.input});
+  Tensor input = empty({size.steps, size.batch, size.input}, {DType::float32, settings.device});
   {
     const NoGrad guard;
     for (const Tensor& parameter : parameters) nn::init::uniform(parameter, -0.05, 0.05);
@@ -67,24 +68,29 @@ nlohmann::ordered_json run(const Settings& settings, const Size& size, bool pack
   const int64_t tokens = packed ? std::accumulate(lengths.begin(), lengths.end(), int64_t{0}) : size.steps * size.batch;
   const int64_t directions = size.bidirectional ? 2 : 1;
   const int64_t width = directions * size.hidden;
-  const Tensor grad_output = packed ? small_tensor({tokens, width}) : small_tensor({size.steps, size.batch, width});
-  double sum = 0;
+  const Tensor grad_output =
+      small_tensor(packed ? Shape{tokens, width} : Shape{size.steps, size.batch, width}).to(settings.device);
+  Shown shown;
+  Shown shown_weight;
 
   const auto forward = [&] {
     return packed ? lstm(nn::pack_padded_sequence(input, lengths)).output.values() : lstm(input).output;
   };
   const auto infer = [&] {
     const NoGrad guard;
-    sum += forward().data<float>()[0];
+    shown(forward());
   };
   const auto train = [&] {
     for (Tensor& parameter : parameters) parameter.zero_grad();
     input.zero_grad();
     forward().backward(grad_output);
-    sum += input.grad().dense().at({0, 0, 0}) + parameters[0].grad().dense().at({0, 0});
+    shown(input.grad().dense());
+    shown_weight(parameters[0].grad().dense());
   };
 
-  const MeasureOptions options{.repeat = settings.repeat, .check = [&] { return sum; }};
+  const MeasureOptions options{.repeat = settings.repeat, .device = settings.device, .check = [&] {
+                                 return shown.value() + shown_weight.value();
+                               }};
   auto result = backward ? measure(options, train) : measure(options, infer);
   double flop = 0;
   for (int64_t layer = 0; layer < size.layers; ++layer) {

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <common/command_line.hpp>
 #include <common/machine.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -27,7 +28,7 @@ constexpr int usage_error = 2;
 
 std::vector<Workload> all_workloads() {
   std::vector<Workload> all;
-  for (auto family : {op_overhead, bag, train_rows, lstm, tagger_tutorial, tagger, bagclass}) {
+  for (auto family : {op_overhead, bag, train_rows, lstm, tagger_tutorial, tagger, bagclass, ceilings, gpu_sizes}) {
     std::vector<Workload> cases = family();
     std::move(cases.begin(), cases.end(), std::back_inserter(all));
   }
@@ -35,21 +36,22 @@ std::vector<Workload> all_workloads() {
 }
 
 /// Whether `wanted` names this case: all, its family, the case itself, or a shell pattern.
-bool names(const std::string& wanted, const std::string& workload) {
-  return wanted == "all" || wanted == workload || wanted == workload.substr(0, workload.find('/')) ||
-         fnmatch(wanted.c_str(), workload.c_str(), 0) == 0;
+bool names(const std::string& wanted, const Workload& workload, Device device) {
+  if (wanted == "all") return device.is_cuda() || !workload.for_gpus;
+  const std::string& name = workload.name;
+  return wanted == name || wanted == name.substr(0, name.find('/')) || fnmatch(wanted.c_str(), name.c_str(), 0) == 0;
 }
 
 /// The cases that any of `wanted` names, in their own order. CLI::ValidationError for a name that names none.
-std::vector<Workload> select(const std::vector<Workload>& all, const std::vector<std::string>& wanted) {
+std::vector<Workload> select(const std::vector<Workload>& all, const std::vector<std::string>& wanted, Device device) {
   for (const std::string& each : wanted) {
-    if (std::none_of(all.begin(), all.end(), [&](const Workload& w) { return names(each, w.name); })) {
+    if (std::none_of(all.begin(), all.end(), [&](const Workload& w) { return names(each, w, device); })) {
       throw CLI::ValidationError("--workload", fmt::format("there is no '{}'; --list names all", each));
     }
   }
   std::vector<Workload> chosen;
   std::copy_if(all.begin(), all.end(), std::back_inserter(chosen), [&](const Workload& workload) {
-    return std::any_of(wanted.begin(), wanted.end(), [&](const auto& each) { return names(each, workload.name); });
+    return std::any_of(wanted.begin(), wanted.end(), [&](const auto& each) { return names(each, workload, device); });
   });
   return chosen;
 }
@@ -83,9 +85,10 @@ std::string human(double seconds) {
   return fmt::format("{:.2f} s", seconds);
 }
 
-void print_facts() {
-  fmt::print("embergrad {}, {}, float32 matrix products: {}\n{} x {}\n\n", EMBERGRAD_VERSION, common::compiler(),
-             common::matrix_products(), common::processor_count(), common::processor());
+void print_facts(Device device) {
+  fmt::print("embergrad {}, {}, float32 matrix products: {}\n{} x {}\ndevice: {}\n\n", EMBERGRAD_VERSION,
+             common::compiler(), device.is_cpu() ? common::matrix_products() : "cuBLAS", common::processor_count(),
+             common::processor(), device.to_string());
 }
 
 /// One line of the table.
@@ -94,7 +97,7 @@ void print_line(const ordered_json& result) {
   std::string extras = fmt::format("{}; peak {:.0f} MiB; cpu/wall {:.2f}; foreign {:.2f}; lin {:.2f}; allocations {}",
                                    result.at("unit").get<std::string>(), number("peak_MiB"), number("cpu_per_wall"),
                                    number("foreign"), number("lin"), result.at("allocations").get<int64_t>());
-  for (const char* key : {"table_MiB", "distinct_rows", "history_bytes_per_row", "GFLOPs", "tokens_per_s",
+  for (const char* key : {"table_MiB", "distinct_rows", "history_bytes_per_row", "GFLOPs", "GB_per_s", "tokens_per_s",
                           "sentences_per_s", "words_per_s", "loss_before", "loss_after"}) {
     if (result.contains(key)) extras += fmt::format("; {} {:.4g}", key, number(key));
   }
@@ -115,16 +118,23 @@ void write_json(const std::string& path, const ordered_json& results) {
 
 /// Measures one case in this process and prints what came out, for the process that called.
 int measure_here(const std::vector<Workload>& all, const std::string& name, int threads, const Settings& settings) {
-  const Workload workload = select(all, {name}).front();
+  const Workload workload = select(all, {name}, settings.device).front();
   set_num_threads(threads);
   static_cast<void>(
       matmul(ones({64, 64}), ones({64, 64})));  // what the matrix library sets up is not the case's memory
+  synchronize(settings.device);
   const double before = resident_mib();
-  ordered_json result = workload.run(settings);
+  ordered_json result;
+  try {
+    result = workload.run(settings);
+  } catch (const Error& error) {  // a workload that this device can't do says so by its name
+    throw Error(fmt::format("{} on {}: {}", workload.name, settings.device.to_string(), error.what()));
+  }
   result["peak_MiB"] = peak_resident_mib() - before;
   result["embergrad"] = EMBERGRAD_VERSION;
   result["build"] = common::compiler();
-  result["gemm"] = common::matrix_products();
+  result["gemm"] = settings.device.is_cpu() ? common::matrix_products() : "cuBLAS";
+  result["device"] = settings.device.to_string();
   result["threads"] = threads;
   result["case"] = workload.name;
   fmt::print("{}\n", result.dump());
@@ -142,6 +152,7 @@ int main_of(int argc, char** argv) {
   std::string json_path;
   std::string losses_path;
   std::string child;
+  std::string device = common::usual_device;
   Settings settings;
   app.add_flag("--list", list, "name the cases and stop");
   app.add_option("--workload", wanted, "cases (tagger_train/packed), families (tagger_train) or shell patterns")
@@ -159,6 +170,7 @@ int main_of(int argc, char** argv) {
                  "directory with train.conllu and dev.conllu of UD English EWT, for tagger_train, tagger_infer and "
                  "bagclass_train")
       ->type_name("DIR");
+  common::add_device(app, device, "Options");
   app.add_option("--child", child)->group("");  // how this program calls itself
 
   const std::vector<Workload> all = all_workloads();
@@ -169,8 +181,9 @@ int main_of(int argc, char** argv) {
       for (const Workload& workload : all) fmt::print("{}\n", workload.name);
       return 0;
     }
+    settings.device = common::use_device("embergrad-bench", device);
     if (!child.empty()) return measure_here(all, child, threads, settings);
-    chosen = select(all, wanted);
+    chosen = select(all, wanted, settings.device);
     if (!losses_path.empty()) check_trains(chosen);
     check_data(chosen, settings.ewt);
   } catch (const CLI::ParseError& error) {
@@ -185,15 +198,17 @@ int main_of(int argc, char** argv) {
 
   // Pools of threads in libraries below are sized when they are loaded.
   for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"}) setenv(name, std::to_string(threads).c_str(), 1);
-  print_facts();
+  print_facts(settings.device);
   fmt::print("{:46} {:>3} {:>11} {:>11} {:>11}  per, extras\n", "case", "thr", "median", "min", "max");
   std::fflush(stdout);
   ordered_json results = ordered_json::array();
   write_json(json_path, results);
   bool failed = false;
   for (const Workload& workload : chosen) {
-    std::vector<std::string> arguments = {
-        "--child", workload.name, "--threads", std::to_string(threads), "--repeat", std::to_string(settings.repeat)};
+    std::vector<std::string> arguments = {"--child",   workload.name,
+                                          "--threads", std::to_string(threads),
+                                          "--repeat",  std::to_string(settings.repeat),
+                                          "--device",  settings.device.to_string()};
     if (workload.reads_ewt) arguments.insert(arguments.end(), {"--ewt", settings.ewt});
     const ProcessResult process = run_self(arguments);
     if (!process.ok) {

@@ -43,9 +43,11 @@ double machine_busy_seconds() {
   return (busy - ticks[3] - ticks[4]) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
-double run(int64_t steps, const std::function<void()>& step) {
+double run(int64_t steps, const std::function<void()>& step, Device device) {
+  synchronize(device);
   const double start = wall_seconds();
   for (int64_t i = 0; i < steps; ++i) step();
+  synchronize(device);
   return wall_seconds() - start;
 }
 
@@ -66,6 +68,19 @@ double status_mib(const std::string& field) {
 
 }  // namespace
 
+void Shown::operator()(const Tensor& result) {
+  if (result.device().is_cpu()) {
+    sum_ += static_cast<double>(result.data<float>()[0]);
+  } else {
+    last_ = result.detach();
+  }
+}
+
+double Shown::value() const {
+  if (!last_.defined()) return sum_;
+  return last_.reshape({last_.numel()}).at({0});
+}
+
 nlohmann::ordered_json measure(const MeasureOptions& options, const std::function<void()>& step) {
   const double checksum_before = options.check();
 
@@ -73,6 +88,7 @@ nlohmann::ordered_json measure(const MeasureOptions& options, const std::functio
   int64_t warm = 0;
   while (warm < 2 || wall_seconds() - start < options.warm_up_seconds) {
     step();
+    synchronize(options.device);
     ++warm;
   }
   const double estimate = (wall_seconds() - start) / static_cast<double>(warm);
@@ -83,13 +99,14 @@ nlohmann::ordered_json measure(const MeasureOptions& options, const std::functio
   const double cpu_before = cpu_seconds();
   const double wall_before = wall_seconds();
   std::vector<double> times;
-  for (int64_t group = 0; group < options.repeat; ++group) times.push_back(run(n, step) / static_cast<double>(n));
+  for (int64_t group = 0; group < options.repeat; ++group)
+    times.push_back(run(n, step, options.device) / static_cast<double>(n));
   const double wall = wall_seconds() - wall_before;
   const double cpu = cpu_seconds() - cpu_before;
   const double foreign = std::max(0.0, machine_busy_seconds() - busy_before - cpu) / wall;
   const int64_t allocated = memory_stats().system_allocations - allocations;
 
-  const double linearity = run(2 * n, step) / (median_of(times) * static_cast<double>(n));
+  const double linearity = run(2 * n, step, options.device) / (median_of(times) * static_cast<double>(n));
   const double checksum = options.check();
   if (!std::isfinite(checksum)) throw Error("the checksum is not finite");
 

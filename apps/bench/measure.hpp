@@ -15,7 +15,21 @@ struct MeasureOptions {
   double units = 1;               ///< things in one step: times are given per thing
   double warm_up_seconds = 1;     ///< beside at least two steps
   double group_seconds = 0.15;    ///< a group has as many steps as last that long
+  Device device = {};             ///< that the clock waits for before and after a group
   std::function<double()> check;  ///< a number read out of results or parameters, so that no work can go unnoticed
+};
+
+/// What steps gave, as a number that shows their work. On the CPU the first element of each result is added up at once;
+/// a GPU is not waited for: there the last result is kept, and read when somebody asks.
+class Shown {
+ public:
+  /// @param result  float32
+  void operator()(const Tensor& result);
+  [[nodiscard]] double value() const;
+
+ private:
+  double sum_ = 0;
+  Tensor last_;
 };
 
 /// Runs `step` again and again and tells how long it takes. The fields and what they mean are those of the peers'

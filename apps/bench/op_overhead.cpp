@@ -12,28 +12,31 @@ enum class Kind {
 };
 
 nlohmann::ordered_json run(const Settings& settings, Kind kind, bool all_leaves) {
-  Tensor x0 = full({8}, 0.5);
-  Tensor a = full({8}, 0.999);
-  Tensor b = full({8}, 0.001);
+  const TensorOptions place{DType::float32, settings.device};
+  Tensor x0 = full({8}, 0.5, place);
+  Tensor a = full({8}, 0.999, place);
+  Tensor b = full({8}, 0.001, place);
   x0.set_requires_grad(kind != Kind::fwd);
   a.set_requires_grad(all_leaves);
   b.set_requires_grad(all_leaves);
-  const Tensor one = ones({8});
-  double sum = 0;
+  const Tensor one = ones({8}, place);
+  Shown shown;
 
-  auto result = measure({.repeat = settings.repeat, .units = 1000, .check = [&] { return sum; }}, [&] {
+  const MeasureOptions how{
+      .repeat = settings.repeat, .units = 1000, .device = settings.device, .check = [&] { return shown.value(); }};
+  auto result = measure(how, [&] {
     Tensor x = x0;
     for (int i = 0; i < 500; ++i) {
       x = x * a;
       x = x + b;
     }
     if (kind == Kind::fwd) {
-      sum += x.at({0});
+      shown(x);
       return;
     }
     for (Tensor* leaf : {&x0, &a, &b}) leaf->zero_grad();
     x.backward(one);
-    sum += x0.grad().dense().at({0});
+    shown(x0.grad().dense());
   });
   result["unit"] = "op";
   return result;

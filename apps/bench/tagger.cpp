@@ -17,8 +17,10 @@ struct Tagger : nn::Module {
   nn::LSTM lstm;
   nn::Linear out;
 
-  Tagger(int64_t words, int64_t tags)
-      : emb(words, 100), lstm({.input_size = 100, .hidden_size = 128, .bidirectional = true}), out(256, tags) {}
+  Tagger(int64_t words, int64_t tags, Device device)
+      : emb({.num_embeddings = words, .embedding_dim = 100, .device = device}),
+        lstm({.input_size = 100, .hidden_size = 128, .bidirectional = true, .device = device}),
+        out({.in_features = 256, .out_features = tags, .device = device}) {}
 
   void members(nn::Visitor& visit) override {
     visit("emb", emb);
@@ -68,7 +70,7 @@ struct Training {
   optim::Adam optimizer;
 
   explicit Training(const Settings& settings)
-      : data(settings.ewt), model(seeded(data)), optimizer(model.parameters(), {.lr = 1e-3}) {
+      : data(settings.ewt), model(seeded(data, settings.device)), optimizer(model.parameters(), {.lr = 1e-3}) {
     constexpr std::size_t most_batches = 40;
     for (const auto& batch :
          text::batches(data.train, data.words, data.tags, {.sentences = 32, .seed = 1, .epoch = 1})) {
@@ -77,7 +79,7 @@ struct Training {
     }
   }
   [[nodiscard]] Tensor loss_of(const text::Batch& batch) const {
-    return nn::cross_entropy(model.forward(batch.words), batch.tags);
+    return nn::cross_entropy(model.forward(batch.words), batch.tags.to(model.out.weight.device()));
   }
   /// One step; its loss.
   Tensor step(const text::Batch& batch) {
@@ -89,9 +91,9 @@ struct Training {
   }
 
  private:
-  static Tagger seeded(const Data& data) {
+  static Tagger seeded(const Data& data, Device device) {
     manual_seed(1);
-    return {data.words.size(), data.tags.size()};
+    return {data.words.size(), data.tags.size(), device};
   }
 };
 
@@ -104,10 +106,14 @@ nlohmann::ordered_json train(const Settings& settings) {
   };
 
   const double loss_before = first_loss();
-  auto result =
-      measure({.repeat = settings.repeat, .units = pool.size(), .warm_up_seconds = 0, .check = weight_sum}, [&] {
-        for (const text::Batch& batch : pool.batches) static_cast<void>(training.step(batch));
-      });
+  const MeasureOptions how{.repeat = settings.repeat,
+                           .units = pool.size(),
+                           .warm_up_seconds = 0,
+                           .device = settings.device,
+                           .check = weight_sum};
+  auto result = measure(how, [&] {
+    for (const text::Batch& batch : pool.batches) static_cast<void>(training.step(batch));
+  });
   result["unit"] = pool.unit();
   result["tokens_per_s"] = pool.tokens_per_s(result);
   result["tokens"] = pool.tokens;
@@ -133,12 +139,13 @@ nlohmann::ordered_json infer(const Settings& settings) {
     pool.add(batch);
   }
   manual_seed(1);
-  const Tagger model(data.words.size(), data.tags.size());
+  const Tagger model(data.words.size(), data.tags.size(), settings.device);
   int64_t correct = 0;
 
   auto result = measure({.repeat = settings.repeat,
                          .units = pool.size(),
                          .warm_up_seconds = 0,
+                         .device = settings.device,
                          .check = [&] { return static_cast<double>(correct); }},
                         [&] {
                           const NoGrad guard;

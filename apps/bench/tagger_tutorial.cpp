@@ -33,14 +33,16 @@ nlohmann::ordered_json run(const Settings& settings, bool train) {
   const std::array<Sentence, 2> sentences = {Sentence{tensor({0, 1, 2, 3, 4}), tensor({0, 1, 2, 0, 1})},
                                              Sentence{tensor({5, 6, 7, 8}), tensor({1, 2, 0, 1})}};
   Tagger model;
+  model.to(settings.device);
   optim::SGD optimizer(model.parameters(), {.lr = 0.1});
   std::size_t turn = 0;
   double sum = 0;
+  Shown shown;
 
   const auto train_one = [&] {
     const Sentence& sentence = sentences[turn++ & 1];
     optimizer.zero_grad();
-    const Tensor loss = nll_loss(model.forward(sentence.words), sentence.tags);
+    const Tensor loss = nll_loss(model.forward(sentence.words), sentence.tags.to(settings.device));
     loss.backward();
     optimizer.step();
     sum = loss.item();
@@ -48,10 +50,11 @@ nlohmann::ordered_json run(const Settings& settings, bool train) {
   const auto tag_one = [&] {
     const Sentence& sentence = sentences[turn++ & 1];
     const NoGrad guard;
-    sum += model.forward(sentence.words).at({0, 0});
+    shown(model.forward(sentence.words));
   };
 
-  const MeasureOptions options{.repeat = settings.repeat, .check = [&] { return sum; }};
+  const MeasureOptions options{
+      .repeat = settings.repeat, .device = settings.device, .check = [&] { return sum + shown.value(); }};
   auto result = train ? measure(options, train_one) : measure(options, tag_one);
   result["unit"] = "sentence";
   result["sentences_per_s"] = 1 / result["median"].get<double>();

@@ -63,9 +63,9 @@ struct Case {
   uint64_t seed;
 };
 
-Tensor table_of(const Case& c) {
+Tensor table_of(const Case& c, Device device) {
   manual_seed(1);
-  Tensor table = empty({c.rows, c.dim});
+  Tensor table = empty({c.rows, c.dim}, {DType::float32, device});
   nn::init::uniform(table, -0.05, 0.05);
   return table.set_requires_grad();
 }
@@ -88,9 +88,9 @@ double distinct(const Tensor& batch) {
 }
 
 nlohmann::ordered_json train(const Settings& settings, const Case& c, const TableOptimizer& rule, Updates updates) {
-  Tensor table = table_of(c);
+  Tensor table = table_of(c, settings.device);
   const std::vector<Tensor> batches = batches_of(c);
-  const Tensor gradient = draw_gradient({c.bag == 0 ? c.lookups : c.lookups / c.bag, c.dim});
+  const Tensor gradient = draw_gradient({c.bag == 0 ? c.lookups : c.lookups / c.bag, c.dim}).to(settings.device);
   const auto optimizer = rule.make(table, updates);
   size_t next = 0;
   const auto step = [&] {
@@ -106,7 +106,7 @@ nlohmann::ordered_json train(const Settings& settings, const Case& c, const Tabl
     const NoGrad guard;
     return embedding(shown, table).to(DType::float64).sum().item();
   };
-  auto result = measure({.repeat = settings.repeat, .check = check}, step);
+  auto result = measure({.repeat = settings.repeat, .device = settings.device, .check = check}, step);
   result["unit"] = "step";
   result["distinct_rows"] = distinct(batches[0]);
   result["table_MiB"] = static_cast<double>(table.numel()) * 4 / (1 << 20);
@@ -116,9 +116,9 @@ nlohmann::ordered_json train(const Settings& settings, const Case& c, const Tabl
 
 /// All rows of a table brought up to date after 1000 steps, beside the time to copy it and its moments.
 nlohmann::ordered_json settle(const Settings& settings, const Case& c, bool copy) {
-  Tensor table = table_of(c);
+  Tensor table = table_of(c, settings.device);
   const std::vector<Tensor> batches = batches_of(c);
-  const Tensor gradient = draw_gradient({c.lookups, c.dim});
+  const Tensor gradient = draw_gradient({c.lookups, c.dim}).to(settings.device);
   optim::AdamW optimizer({table}, {.lr = 1e-3, .weight_decay = 0.01});
   size_t next = 0;
   const auto steps = [&](int count) {
@@ -133,7 +133,7 @@ nlohmann::ordered_json settle(const Settings& settings, const Case& c, bool copy
   const Tensor from[3] = {table.detach(), optimizer.state(0, "exp_avg"), optimizer.state(0, "exp_avg_sq")};
   for (int i = 0; i < 3; ++i) to[i] = from[i].clone();
   const auto check = [&] { return table.at({0, 0}) + to[0].at({0, 0}) + static_cast<double>(next); };
-  auto result = measure({.repeat = settings.repeat, .check = check}, [&] {
+  auto result = measure({.repeat = settings.repeat, .device = settings.device, .check = check}, [&] {
     if (copy) {
       for (int i = 0; i < 3; ++i) to[i].copy_from(from[i]);
       ++next;

@@ -14,6 +14,7 @@ namespace embergrad::bench {
 /// What the command line tells a workload.
 struct Settings {
   int64_t repeat = 7;    ///< groups of steps
+  Device device = {};    ///< where it is measured
   std::string ewt = {};  ///< directory of the treebank, for the workloads that read it
 };
 
@@ -21,6 +22,7 @@ struct Settings {
 struct Workload {
   std::string name;
   bool reads_ewt = false;
+  bool for_gpus = false;  ///< of a size for GPUs: on the CPU `all` leaves it out
   std::function<nlohmann::ordered_json(const Settings&)> run = {};  ///< what `measure` gives, `unit` and extras
   std::function<StateDict(const Settings&)> losses = {};            ///< what `trajectory` gives, if the case trains
 };
@@ -39,5 +41,9 @@ struct Workload {
 [[nodiscard]] std::vector<Workload> tagger();
 /// A classifier of sentences from the mean of word vectors, 32 at a time and one at a time.
 [[nodiscard]] std::vector<Workload> bagclass();
+/// What a device reaches: copying, products, the smallest kernel.
+[[nodiscard]] std::vector<Workload> ceilings();
+/// EmbeddingBag, LSTM layers and a tagger's step, of sizes for GPUs.
+[[nodiscard]] std::vector<Workload> gpu_sizes();
 
 }  // namespace embergrad::bench

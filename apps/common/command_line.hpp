@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "device_choice.hpp"
 #include "files.hpp"
 
 namespace common {
@@ -128,6 +129,34 @@ inline void add_threads(CLI::App& command, int& threads, const char* group) {
       ->transform(whole<1, 1024>())
       ->type_name("N")
       ->group(group);
+}
+
+// --- the device
+
+/// Adds --device; `use_device` takes what it leaves in `choice`.
+inline CLI::Option* add_device(CLI::App& command, std::string& choice, const char* group) {
+  return command
+      .add_option("--device", choice,
+                  fmt::format("Where to compute: cpu; cuda or cuda:N, a GPU; or auto, a GPU if there is one ({})",
+                              usual_device))
+      ->check(CLI::Validator(
+          [](std::string& text) {
+            return named_device(text) ? std::string() : fmt::format("{} is none of {}", shown(text), device_choices);
+          },
+          ""))
+      ->type_name("NAME")
+      ->group(group);
+}
+
+/// The device that --device chose. Refuses one that can't be used; where `auto` finds no GPU, says why on a line of
+/// standard error.
+inline embergrad::Device use_device(const char* program, const std::string& choice) {
+  const FoundDevice found = find_device(choice);
+  if (!found.usable) refuse("--device", found.problem);
+  if (!found.problem.empty()) {
+    fmt::print(stderr, "{}: --device auto: computing on the CPU: {}\n", program, shown(found.problem));
+  }
+  return found.device;
 }
 
 /// Says what went wrong on one line of standard error; the exit status.

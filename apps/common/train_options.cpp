@@ -70,6 +70,7 @@ void add_run_options(CLI::App& c, TrainOptions& o, const char* group) {
       ->type_name("N")
       ->group(group);
   add_threads(c, o.threads, group);
+  add_device(c, o.device, group);
 }
 
 void check_together(const TrainOptions& o, const TrainWords& words) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "device_choice.hpp"
 #include "run_files.hpp"
 
 namespace common {
@@ -25,6 +26,7 @@ struct TrainOptions : RunFiles {
   int64_t patience = 0;
   uint64_t seed = 1;
   int threads = 1;
+  std::string device = usual_device;  ///< as named on the command line
 };
 
 /// What a program learns from, in the words of its help.
@@ -45,7 +47,7 @@ void add_report_options(CLI::App& command, TrainOptions& options, const char* lo
 /// --epochs, --batch, with what help says of their defaults
 void add_step_options(CLI::App& command, TrainOptions& options, const TrainWords& words,
                       const std::string& usual_epochs, const std::string& usual_batch, const char* group);
-/// --patience, --seed, --threads
+/// --patience, --seed, --threads, --device
 void add_run_options(CLI::App& command, TrainOptions& options, const char* group);
 /// @}
 

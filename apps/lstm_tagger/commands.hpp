@@ -57,6 +57,7 @@ struct EvalOptions {
   std::string model;
   std::string file;
   int threads = 1;
+  std::string device = common::usual_device;  ///< as named on the command line
 };
 int eval(const EvalOptions& options);
 
@@ -71,6 +72,7 @@ struct TagOptions {
   bool force = false;
   bool quiet = false;
   int threads = 1;
+  std::string device = common::usual_device;  ///< as named on the command line
 };
 int tag(const TagOptions& options);
 

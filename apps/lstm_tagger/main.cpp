@@ -38,7 +38,7 @@ void add_train(CLI::App& app, tagger::TrainOptions& o, bool& unidirectional, int
       "go on is put into FILE.resume beside the model file. The same command with\n"
       "--resume goes on from there and comes to the same model, to the bit. Only\n"
       "--epochs (without --schedule), --patience, --test, --log, --save-every,\n"
-      "--stop-after, --threads and --quiet may change.\n\n"
+      "--stop-after, --threads, --device and --quiet may change.\n\n"
       "  embergrad-tagger train\n"
       "  embergrad-tagger train --train a.conllu --dev b.conllu --model m.safetensors");
 
@@ -150,6 +150,7 @@ void add_eval(CLI::App& app, tagger::EvalOptions& o, int& status) {
   c.add_option("--model", o.model, "Model file that train wrote")->required()->type_name("FILE");
   c.add_option("file", o.file, "CoNLL-U with tags; - is standard input")->required()->type_name("FILE");
   add_threads(c, o.threads, "Options");
+  common::add_device(c, o.device, "Options");
   c.callback([&o, &status] { status = tagger::eval(o); });
 }
 
@@ -171,6 +172,7 @@ void add_tag(CLI::App& app, tagger::TagOptions& o, int& status) {
   CLI::Option* force = c.add_flag("--force", o.force, "Replace the output file if it is there");
   c.add_flag("--quiet", o.quiet, "Say nothing of progress on standard error");
   add_threads(c, o.threads, "Options");
+  common::add_device(c, o.device, "Options");
   c.callback([&o, &status, format, output, force] {
     if (*force && !*output) refuse("--force", "needs --output");
     if (!*format) {

@@ -30,7 +30,8 @@ eg::nn::LSTMOptions lstm_options(const NetworkOptions& options) {
           .hidden_size = options.hidden,
           .num_layers = options.layers,
           .dropout = options.layers > 1 ? options.dropout : 0.0,
-          .bidirectional = options.bidirectional};
+          .bidirectional = options.bidirectional,
+          .device = options.device};
 }
 
 /// What the LSTM gives for a word.
@@ -61,9 +62,10 @@ LstmTagger::LstmTagger(const NetworkOptions& options, int64_t words, int64_t tag
     : word_embeddings({.num_embeddings = words,
                        .embedding_dim = options.embedding_dim,
                        .padding_idx = Vocabulary::pad_id,
-                       .sparse = options.sparse}),
+                       .sparse = options.sparse,
+                       .device = options.device}),
       lstm(lstm_options(options)),
-      hidden2tag({.in_features = width(options), .out_features = tags}),
+      hidden2tag({.in_features = width(options), .out_features = tags, .device = options.device}),
       dropout(options.dropout) {}
 
 void LstmTagger::members(eg::nn::Visitor& visit) {
@@ -107,13 +109,14 @@ void save_tagger(const std::string& path, const Tagger& tagger, const std::strin
             {"training", training}});
 }
 
-Tagger load_tagger(const std::string& path) {
+Tagger load_tagger(const std::string& path, eg::Device device) {
   const common::ModelFile file(path, format_name, format_version);
   const NetworkOptions options{.embedding_dim = file.whole("embedding_dim", 1, NetworkOptions::most_width),
                                .hidden = file.whole("hidden", 1, NetworkOptions::most_width),
                                .layers = file.whole("layers", 1, NetworkOptions::most_layers),
                                .dropout = file.share("dropout"),
-                               .bidirectional = file.flag("bidirectional")};
+                               .bidirectional = file.flag("bidirectional"),
+                               .device = device};
   Vocabulary words = file.vocabulary("words", true);
   Vocabulary tags = file.vocabulary("tags", false);
   if (tags.size() == 0) file.refuse("it knows no tags");
@@ -138,7 +141,7 @@ std::vector<int64_t> predict(Tagger& tagger, const Corpus& corpus, const WordsDo
   for (const Batch& batch :
        batches(corpus, tagger.words,
                {.sentences = sentences_at_once, .shuffle = false, .sort_all = true, .most_words = most_words})) {
-    const eg::Tensor best = eg::argmax(tagger.network.forward(batch.words).values(), 1);
+    const eg::Tensor best = eg::argmax(tagger.network.forward(batch.words).values(), 1).to(eg::Device::cpu());
     const int64_t* tag = best.data<int64_t>();
     int64_t word = 0;
     for (const int64_t alive : batch.words.batch_sizes()) {

@@ -24,7 +24,8 @@ struct NetworkOptions {
   int64_t layers = 1;
   double dropout = 0;  ///< of the word vectors, between layers and of the LSTM's output, in training
   bool bidirectional = true;
-  bool sparse = false;  ///< the word table gets sparse gradients; no part of the model's file
+  bool sparse = false;            ///< the word table gets sparse gradients; no part of the model's file
+  embergrad::Device device = {};  ///< where the weights are made; no part of the model's file
 };
 
 /// The options as a JSON object.
@@ -72,7 +73,7 @@ struct Tagger {
 void save_tagger(const std::string& path, const Tagger& tagger, const std::string& training);
 
 /// Reads a model file. IoError; FormatError that names the file for one that is not whole and consistent.
-[[nodiscard]] Tagger load_tagger(const std::string& path);
+[[nodiscard]] Tagger load_tagger(const std::string& path, embergrad::Device device = {});
 
 /// Called after each batch with the number of its words.
 using WordsDone = std::function<void(int64_t)>;

@@ -1,3 +1,4 @@
+#include <common/command_line.hpp>
 #include <common/files.hpp>
 #include <embergrad/report/progress.hpp>
 #include <embergrad/text/conllu.hpp>
@@ -23,8 +24,9 @@ eg::text::Corpus read(const TagOptions& options) {
 
 int tag(const TagOptions& options) {
   if (options.output) common::check_output(*options.output, options.force);
+  const eg::Device device = common::use_device(program_name, options.device);
   eg::set_num_threads(options.threads);
-  Tagger tagger = load_tagger(options.model);
+  Tagger tagger = load_tagger(options.model, device);
   const eg::text::Corpus corpus = read(options);
 
   std::optional<eg::report::Progress> progress;

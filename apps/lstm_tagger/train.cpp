@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <common/command_line.hpp>
 #include <common/files.hpp>
 #include <common/interrupt.hpp>
 #include <common/run_files.hpp>
@@ -138,7 +139,8 @@ nlohmann::json json_of(const std::string& name) {
   return nlohmann::json::parse(nlohmann::json(name).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-/// What determines the weights, beside the data and the network. What does not change them (threads) is not in it.
+/// What determines the weights, beside the data and the network. What is no part of a run (threads, device) is not in
+/// it.
 nlohmann::json recipe(const TrainOptions& options, const Plan& plan) {
   return {{"batch", plan.batch},
           {"seed", options.seed},
@@ -317,6 +319,7 @@ class Training {
         plan_(plan),
         data_(data),
         tagger_(tagger),
+        device_(tagger.options.device),
         batches_((data.train.size() - 1) / plan.batch + 1),
         parameters_(tagger.network.parameters()),
         optimizer_(make_optimizer(options, plan, parameters_)),
@@ -326,6 +329,7 @@ class Training {
         stopping_({.patience = options.patience > 0 ? options.patience : std::numeric_limits<int64_t>::max(),
                    .mode = eg::report::StoppingMode::max}) {
     best_.network = eg::nn::clone(tagger.network);
+    best_.network.to(eg::Device::cpu());  // a GPU's memory is for what trains
   }
 
   /// From here on these rows of the word table stay as they are, also when the run is resumed.
@@ -410,7 +414,7 @@ class Training {
 
   /// One step; the loss.
   double step(const Batch& batch) {
-    const eg::Tensor loss = eg::nn::cross_entropy(tagger_.network.forward(batch.words), batch.tags);
+    const eg::Tensor loss = eg::nn::cross_entropy(tagger_.network.forward(batch.words), batch.tags.to(device_));
     const double value = loss.item();
     if (!std::isfinite(value)) {
       throw eg::Error("the loss is no number any more: training diverged; a smaller --lr or --clip helps");
@@ -496,6 +500,7 @@ class Training {
   const Plan& plan_;
   const Data& data_;
   Tagger& tagger_;
+  eg::Device device_;
   int64_t batches_;  // in an epoch
   std::vector<eg::Tensor> parameters_;
   std::unique_ptr<eg::optim::Optimizer> optimizer_;
@@ -524,10 +529,10 @@ void introduce(const TrainOptions& options, const Plan& plan, const Data& data, 
              network.bidirectional ? "bidirectional " : "", network.hidden, count(network.layers, "layer"),
              network.dropout > 0 ? fmt::format(", dropout {}", network.dropout) : "",
              common::parameter_count(tagger.network));
-  fmt::print("training    {}, batches of {}, {} with learning rate {}{}, seed {}, {}\n", count(plan.epochs, "epoch"),
-             count(plan.batch, "sentence"), name_of(options.optimizer), plan.lr,
+  fmt::print("training    {}, batches of {}, {} with learning rate {}{}, seed {}, {}, on {}\n",
+             count(plan.epochs, "epoch"), count(plan.batch, "sentence"), name_of(options.optimizer), plan.lr,
              options.schedule == ScheduleKind::constant ? "" : fmt::format(" ({})", name_of(options.schedule)),
-             options.seed, count(eg::num_threads(), "thread"));
+             options.seed, count(eg::num_threads(), "thread"), network.device.to_string());
 }
 
 /// A sentence of the development part, tagged: not too short to tell something, not too long for a line.
@@ -543,14 +548,14 @@ void show_example(Tagger& tagger, const Corpus& dev) {
   fmt::print("\n");
 }
 
-void conclude(const TrainOptions& options, const Plan& plan, const Data& data, Ending ending,
-              const Position& position) {
+void conclude(const TrainOptions& options, const Plan& plan, const Data& data, Ending ending, const Position& position,
+              eg::Device device) {
   common::print_outcome(options,
                         {.by_patience = ending == Ending::patience,
                          .best_epoch = position.best_epoch,
                          .epochs = plan.epochs,
                          .best_accuracy = data.dev.empty() ? std::nullopt : std::optional(position.best_accuracy)});
-  Tagger best = load_tagger(options.model);
+  Tagger best = load_tagger(options.model, device);
   if (options.test) {
     const TaggingReport report = evaluate(best, data.test);
     fmt::print("test accuracy {:.4f}{}\n", report.accuracy(),
@@ -584,12 +589,14 @@ int train(const TrainOptions& options) {
   common::check_names(options);
   const common::FileLock lock(options.model);
   common::check_outputs(options);
+  const eg::Device device = common::use_device(program_name, options.device);
   eg::set_num_threads(options.threads);
   const Plan plan = plan_of(options);
   std::optional<eg::text::VectorFile> vectors;
   if (options.vectors && !options.resume) vectors.emplace(*options.vectors);
   NetworkOptions network_options = options.network;
   network_options.embedding_dim = embedding_dim(options, vectors);
+  network_options.device = device;
   Data data = read_data(options);
   common::check_patience(options, !data.dev.empty(), "sentences");
 
@@ -627,7 +634,7 @@ int train(const TrainOptions& options) {
   if (ending == Ending::interrupted || ending == Ending::step_limit) {
     return stopped(options, ending, training.position());
   }
-  conclude(options, plan, data, ending, training.position());
+  conclude(options, plan, data, ending, training.position(), network_options.device);
   return 0;
 }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <common/device_choice.hpp>
+
 #include "setting.hpp"
 
 namespace lab {
@@ -42,6 +44,7 @@ struct LabOptions {
   std::vector<uint64_t> seeds = {};
   bool no_sweep = false;
   int threads = 1;
+  std::string device = common::usual_device;  ///< as named on the command line
   std::string out = "update-lab";
   bool force = false;
   bool quiet = false;

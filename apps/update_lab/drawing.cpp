@@ -638,6 +638,7 @@ void tell_how(report::HtmlReport& page, const ordered_json& facts) {
                        {"matrix products", fact(facts, "matrix_products")},
                        {"processor", fmt::format("{} x {}", fact(facts, "processors"), fact(facts, "processor"))},
                        {"threads", fact(facts, "threads")},
+                       {"device", fact(facts, "device")},
                        {"began", fact(facts, "began")}}});
   page.code(fact(facts, "command"));
 }

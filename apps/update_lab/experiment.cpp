@@ -80,16 +80,17 @@ class Run {
     loss.backward();
     optimizer_->step();
     if (scheduler_) scheduler_->step();
+    eg::synchronize(lesson_.device());
     times_.push_back(now() - start);
     losses_ += loss.item() / lesson_.loss_unit();
   }
 
   [[nodiscard]] Updates updates() const { return updates_; }
   [[nodiscard]] const std::vector<double>& times() const { return times_; }
-  /// Settled values; the table itself stays as it is.
+  /// Settled values, on the host; the table itself stays as it is.
   [[nodiscard]] Tensor table() const {
     const eg::NoGrad guard;
-    return learner_->table().clone();
+    return learner_->table().clone().to(eg::Device::cpu());
   }
   [[nodiscard]] Evaluation evaluate() const { return learner_->evaluate(); }
   /// Numbers kept for each number of the table.

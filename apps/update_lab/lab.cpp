@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <common/command_line.hpp>
 #include <common/files.hpp>
 #include <common/interrupt.hpp>
 #include <common/machine.hpp>
@@ -158,7 +159,7 @@ std::string quoted(const std::string& word) {
 
 /// What is told of an experiment beside its numbers.
 ordered_json facts_of(const LabOptions& options, const std::vector<uint64_t>& seeds,
-                      const std::vector<std::string>& summaries) {
+                      const std::vector<std::string>& summaries, eg::Device device) {
   std::vector<std::string> words;
   for (const std::string& word : options.command) words.push_back(quoted(word));
   return {{"program", program_name},
@@ -168,6 +169,7 @@ ordered_json facts_of(const LabOptions& options, const std::vector<uint64_t>& se
           {"processor", common::processor()},
           {"processors", common::processor_count()},
           {"threads", eg::num_threads()},
+          {"device", device.to_string()},
           {"began", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)))},
           {"command", fmt::format("{}", fmt::join(words, " "))},
           {"task", name_of(options.task)},
@@ -276,21 +278,22 @@ int run_lab(const LabOptions& options) {
   }
   const std::vector<Setting> settings = distinct(grid_of(options, optimizers, files));
   const std::vector<std::string> summaries = check_settings(settings, updates);
+  const eg::Device device = common::use_device(program_name, options.device);
   prepare_folder(options);
   const common::FileLock lock(in(options.out, results_file));
   eg::set_num_threads(options.threads);
-  ordered_json facts = facts_of(options, seeds, summaries);
+  ordered_json facts = facts_of(options, seeds, summaries, device);
 
   const MakeLesson make_lesson = [&](const Setting& setting, uint64_t seed) {
-    if (setting.task == Task::tagger) return make_tagging(setting, seed);
+    if (setting.task == Task::tagger) return make_tagging(setting, seed, device);
     auto trace =
         setting.trace == zipf_trace ? make_zipf_trace(setting) : make_file_trace(files.at(setting.trace), setting);
-    return make_regression(setting, std::move(trace), seed);
+    return make_regression(setting, std::move(trace), seed, device);
   };
   const std::vector<std::string> labels = labels_of(settings);
   if (!options.quiet) {
-    fmt::print("{}, {}, {}\n{}\n\n", count(static_cast<int64_t>(settings.size()), "setting"),
-               count(static_cast<int64_t>(seeds.size()), "seed"), count(options.threads, "thread"),
+    fmt::print("{}, {}, {}, on {}\n{}\n\n", count(static_cast<int64_t>(settings.size()), "setting"),
+               count(static_cast<int64_t>(seeds.size()), "seed"), count(options.threads, "thread"), device.to_string(),
                wrapped(objective_of(options.task)));
   }
   std::vector<Record> records;

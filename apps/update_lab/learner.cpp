@@ -27,8 +27,8 @@ Generator stream(uint64_t seed, uint64_t which) { return Generator(eg::text::mix
 
 class Regression final : public Lesson {
  public:
-  Regression(const Setting& setting, std::shared_ptr<const Trace> trace, uint64_t seed)
-      : setting_(setting), trace_(std::move(trace)), shares_(trace_->shares()), seed_(seed) {
+  Regression(const Setting& setting, std::shared_ptr<const Trace> trace, uint64_t seed, eg::Device device)
+      : Lesson(device), setting_(setting), trace_(std::move(trace)), shares_(trace_->shares()), seed_(seed) {
     Generator generator = stream(seed, target_stream);
     targets_ = eg::randn({setting.rows, setting.dim}, {}, generator);
     constexpr int64_t most_numbers = int64_t{1} << 24;
@@ -48,7 +48,8 @@ class Regression final : public Lesson {
     Generator generator = stream(seed_, noise_stream);
     generator.set_state(generator.seed(), static_cast<uint64_t>(step));
     const auto count = static_cast<int64_t>(now_->lookups.size());
-    now_->output = eg::embedding(now_->input, targets_) + eg::randn({count, setting_.dim}, {}, generator) * noise;
+    now_->output =
+        (eg::embedding(now_->input, targets_) + eg::randn({count, setting_.dim}, {}, generator) * noise).to(device());
   }
   [[nodiscard]] const std::vector<int64_t>& lookups() const override { return now_->lookups; }
   [[nodiscard]] int64_t kept() const override { return static_cast<int64_t>(kept_.size()); }
@@ -77,7 +78,10 @@ class Regression::Table final : public Learner {
  public:
   explicit Table(const Regression& lesson)
       : lesson_(lesson),
-        embedding_({.num_embeddings = lesson.setting_.rows, .embedding_dim = lesson.setting_.dim, .sparse = true}) {}
+        embedding_({.num_embeddings = lesson.setting_.rows,
+                    .embedding_dim = lesson.setting_.dim,
+                    .sparse = true,
+                    .device = lesson.device()}) {}
 
   [[nodiscard]] std::vector<Tensor> parameters() override { return embedding_.parameters(); }
   [[nodiscard]] const Tensor& table() const override { return embedding_.weight; }
@@ -87,7 +91,7 @@ class Regression::Table final : public Learner {
   }
   [[nodiscard]] Evaluation evaluate() override {
     const eg::NoGrad guard;
-    const Tensor table = embedding_.weight.clone();  // settled, while the table stays as it is
+    const Tensor table = embedding_.weight.clone().to(eg::Device::cpu());  // settled, while the table stays as it is
     const float* w = table.data<float>();
     const float* t = lesson_.targets_.data<float>();
     double loss = 0;
@@ -128,7 +132,7 @@ const Sample& sample() {
 
 class Tagging final : public Lesson {
  public:
-  Tagging(const Setting& setting, uint64_t seed) : setting_(setting), seed_(seed) {}
+  Tagging(const Setting& setting, uint64_t seed, eg::Device device) : Lesson(device), setting_(setting), seed_(seed) {}
 
   [[nodiscard]] std::unique_ptr<Learner> learner() override;
   void go_to(int64_t step) override {
@@ -166,8 +170,8 @@ class Tagging::Network final : public Learner {
  public:
   explicit Network(const Tagging& lesson)
       : lesson_(lesson),
-        network_({.embedding_dim = lesson.setting_.dim, .hidden = 64, .sparse = true}, sample().words.size(),
-                 sample().tags.size()) {
+        network_({.embedding_dim = lesson.setting_.dim, .hidden = 64, .sparse = true, .device = lesson.device()},
+                 sample().words.size(), sample().tags.size()) {
     network_.initialise();
   }
 
@@ -183,7 +187,7 @@ class Tagging::Network final : public Learner {
                                                           {.shuffle = false, .ignore_unknown_tags = true})) {
       const eg::nn::PackedSequence scores = network_.forward(batch.words);
       const auto count = static_cast<double>(batch.word_count);
-      loss += eg::nn::cross_entropy(scores, batch.tags).item() * count;
+      loss += eg::nn::cross_entropy(scores, batch.tags.to(lesson_.device())).item() * count;
       correct += static_cast<double>(eg::nn::accuracy(scores, batch.tags).correct);
       words += count;
     }
@@ -192,7 +196,7 @@ class Tagging::Network final : public Learner {
 
  private:
   [[nodiscard]] Tensor loss_of(const eg::text::Batch& batch) {
-    return eg::nn::cross_entropy(network_.forward(batch.words), batch.tags);
+    return eg::nn::cross_entropy(network_.forward(batch.words), batch.tags.to(lesson_.device()));
   }
 
   const Tagging& lesson_;
@@ -206,12 +210,13 @@ std::unique_ptr<Learner> Tagging::learner() {
 
 }  // namespace
 
-std::unique_ptr<Lesson> make_regression(const Setting& setting, std::shared_ptr<const Trace> trace, uint64_t seed) {
-  return std::make_unique<Regression>(setting, std::move(trace), seed);
+std::unique_ptr<Lesson> make_regression(const Setting& setting, std::shared_ptr<const Trace> trace, uint64_t seed,
+                                        eg::Device device) {
+  return std::make_unique<Regression>(setting, std::move(trace), seed, device);
 }
 
-std::unique_ptr<Lesson> make_tagging(const Setting& setting, uint64_t seed) {
-  return std::make_unique<Tagging>(setting, seed);
+std::unique_ptr<Lesson> make_tagging(const Setting& setting, uint64_t seed, eg::Device device) {
+  return std::make_unique<Tagging>(setting, seed, device);
 }
 
 int64_t tagger_rows() { return sample().words.size(); }

@@ -56,19 +56,24 @@ class Lesson {
   [[nodiscard]] virtual int64_t kept() const = 0;
   /// By what a loss on the tape is divided to compare with that of an evaluation.
   [[nodiscard]] virtual double loss_unit() const = 0;
+  /// Where its models are.
+  [[nodiscard]] embergrad::Device device() const { return device_; }
 
  protected:
-  Lesson() = default;
+  explicit Lesson(embergrad::Device device) : device_(device) {}
+
+ private:
+  embergrad::Device device_;
 };
 
 /// Regression: minimise the mean over a step's lookups r of |w_r − (t_r + e)|², t a fixed target for each row and e
 /// noise. (With a sum, gradients that are small by chance would be lost in float32's rounding long before Adam's eps is
 /// felt, and Adam would blow up the difference.)
 [[nodiscard]] std::unique_ptr<Lesson> make_regression(const Setting& setting, std::shared_ptr<const Trace> trace,
-                                                      uint64_t seed);
+                                                      uint64_t seed, embergrad::Device device);
 
 /// The tagger: minimise the mean cross entropy of the tags of a step's words.
-[[nodiscard]] std::unique_ptr<Lesson> make_tagging(const Setting& setting, uint64_t seed);
+[[nodiscard]] std::unique_ptr<Lesson> make_tagging(const Setting& setting, uint64_t seed, embergrad::Device device);
 
 /// Rows of the tagger's table.
 [[nodiscard]] int64_t tagger_rows();

@@ -152,6 +152,7 @@ void add_lab(CLI::App& c, LabOptions& o, int& status) {
              "Leave out the sweeps over rows and touched share that find the break-even point")
       ->group(group);
   common::add_threads(c, o.threads, group);
+  common::add_device(c, o.device, group);
 
   group = "Result";
   c.add_option("--out", o.out, "Folder for what comes out (update-lab)")->type_name("DIR")->group(group);

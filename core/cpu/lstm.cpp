@@ -13,29 +13,6 @@
 namespace embergrad {
 namespace {
 
-// The steps in the order of time of one direction.
-struct Steps {
-  explicit Steps(const LstmSizes& sizes) : sizes_(sizes), offsets_(sizes.steps + 1) {
-    offsets_[0] = 0;
-    for (std::int64_t t = 0; t < sizes.steps; ++t) offsets_[t + 1] = offsets_[t] + sizes.batch_sizes[t];
-  }
-  // The step that comes k-th.
-  [[nodiscard]] std::int64_t at(std::int64_t k) const { return sizes_.reverse ? sizes_.steps - 1 - k : k; }
-  [[nodiscard]] std::int64_t first_row(std::int64_t t) const { return offsets_[t]; }
-  // How many of step t's rows have a step before them, whose rows start at `first_row(previous(t))`. The others start
-  // from the initial state: going forward none but at step 0, going back those whose sequence ends here.
-  [[nodiscard]] std::int64_t continued(std::int64_t t) const {
-    const std::int64_t before = previous(t);
-    if (before < 0 || before >= sizes_.steps) return 0;
-    return std::min(sizes_.batch_sizes[t], sizes_.batch_sizes[before]);
-  }
-  [[nodiscard]] std::int64_t previous(std::int64_t t) const { return sizes_.reverse ? t + 1 : t - 1; }
-
- private:
-  const LstmSizes& sizes_;
-  detail::Scratch<std::int64_t> offsets_;
-};
-
 template <class T>
 void copy(const T* from, T* to, std::int64_t count) {
   std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(T));
@@ -100,7 +77,6 @@ void forward(const LstmForward& request, bool only_direction) {
   auto* before_projection = static_cast<T*>(request.before_projection);
   auto* h = static_cast<T*>(request.h);
   auto* c = static_cast<T*>(request.c);
-  const Steps steps(s);
 
   // All input projections in one product; the recurrent weights transposed once, so that each step's product streams
   // through them.
@@ -123,11 +99,10 @@ void forward(const LstmForward& request, bool only_direction) {
   const auto out_factor = static_cast<T>(request.factors.out);
 
   cpu::parallel_chunks(s.batch, share_of(s, only_direction), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t k = 0; k < s.steps; ++k) {
-      const std::int64_t t = steps.at(k);
-      const std::int64_t alive = among(s.batch_sizes[t], begin, end);
-      if (alive == 0) continue;
-      const std::int64_t first = steps.first_row(t) + begin;
+    each_step(s, false, [&](const LstmStep& step) {
+      const std::int64_t alive = among(step.count, begin, end);
+      if (alive == 0) return;
+      const std::int64_t first = step.first_row + begin;
       multiply<T>(alive, gate_width, s.output, h + begin * s.output, s.output, false, recurrent.get(), stride, false,
                   gates + first * gate_width, gate_width, true, request.factors.recurrent);
       for (std::int64_t b = begin; b < begin + alive; ++b) {
@@ -144,7 +119,7 @@ void forward(const LstmForward& request, bool only_direction) {
       for (std::int64_t b = begin; b < begin + alive; ++b) {
         copy_scaled(h + b * s.output, out_factor, output + (first + b - begin) * request.output_stride, s.output);
       }
-    }
+    });
   });
 }
 
@@ -168,19 +143,15 @@ void backward(const LstmBackward& request, bool only_direction) {
   auto* grad_h = static_cast<T*>(request.grad_h);
   auto* grad_c = static_cast<T*>(request.grad_c);
   const auto add = loops.binary[cpu::binary_place<rules::Add>];
-  const Steps steps(s);
   // The gradients of h' of each row, kept where the projection's gradient needs them.
   const detail::Scratch<T> grad_outputs(weight_hr != nullptr ? s.rows * s.output : 0);
   const detail::Scratch<T> grad_hidden(weight_hr != nullptr ? s.batch * s.hidden : 0);
 
   cpu::parallel_chunks(s.batch, share_of(s, only_direction), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t k = s.steps - 1; k >= 0; --k) {
-      const std::int64_t t = steps.at(k);
-      const std::int64_t alive = among(s.batch_sizes[t], begin, end);
-      if (alive == 0) continue;
-      const std::int64_t first = steps.first_row(t) + begin;
-      const std::int64_t continued = steps.continued(t);
-      const T* cells_before = continued > 0 ? cells + steps.first_row(steps.previous(t)) * s.hidden : nullptr;
+    each_step(s, true, [&](const LstmStep& step) {
+      const std::int64_t alive = among(step.count, begin, end);
+      if (alive == 0) return;
+      const std::int64_t first = step.first_row + begin;
       T* grad_state = grad_h + begin * s.output;
       if (grad_output != nullptr) {
         for (std::int64_t b = 0; b < alive; ++b) {
@@ -198,13 +169,13 @@ void backward(const LstmBackward& request, bool only_direction) {
       }
       for (std::int64_t b = begin; b < begin + alive; ++b) {
         const std::int64_t row = first + b - begin;
-        const T* c_before = b < continued ? cells_before + b * s.hidden : c_0 + b * s.hidden;
+        const T* c_before = b < step.continued ? cells + (step.row_before + b) * s.hidden : c_0 + b * s.hidden;
         loops.lstm_cell_grad(gates + row * gate_width, c_before, cells_tanh + row * s.hidden,
                              grad_cell_output + (b - begin) * s.hidden, grad_c + b * s.hidden, s.hidden);
       }
       multiply<T>(alive, s.output, gate_width, gates + first * gate_width, gate_width, false, weight_hh, s.output,
                   false, grad_state, s.output, false, request.factors.recurrent);
-    }
+    });
   });
 
   if (request.grad_input != nullptr) {
@@ -218,18 +189,16 @@ void backward(const LstmBackward& request, bool only_direction) {
   if (request.grad_weight_hh != nullptr) {
     const detail::Scratch<T> h_before(s.rows * s.output);
     const auto back_to_h = static_cast<T>(1 / request.factors.out);
-    for (std::int64_t t = 0; t < s.steps; ++t) {
-      const std::int64_t continued = steps.continued(t);
-      for (std::int64_t b = 0; b < s.batch_sizes[t]; ++b) {
-        T* to = h_before.get() + (steps.first_row(t) + b) * s.output;
-        if (b < continued) {
-          copy_scaled(output + (steps.first_row(steps.previous(t)) + b) * request.output_stride, back_to_h, to,
-                      s.output);
+    each_step(s, false, [&](const LstmStep& step) {
+      for (std::int64_t b = 0; b < step.count; ++b) {
+        T* to = h_before.get() + (step.first_row + b) * s.output;
+        if (b < step.continued) {
+          copy_scaled(output + (step.row_before + b) * request.output_stride, back_to_h, to, s.output);
         } else {
           copy(h_0 + b * s.output, to, s.output);
         }
       }
-    }
+    });
     multiply<T>(gate_width, s.output, s.rows, gates, gate_width, true, h_before.get(), s.output, false,
                 static_cast<T*>(request.grad_weight_hh), s.output, false, request.factors.grad_weight_hh);
   }

@@ -16,6 +16,9 @@ namespace embergrad::cuda {
 [[nodiscard]] void* allocate(OnCuda on, std::size_t bytes);
 void release(OnCuda on, void* block) noexcept;
 
+// Returns when all work of the GPU's stream is done.
+void synchronize(OnCuda on);
+
 // `from` may be changed when these return, and `to` be read: by the host, or in the order of its GPU. Only
 // copy_from_host does not wait for the GPU.
 void copy_from_host(OnCuda on, void* to, const void* from, std::size_t bytes);

@@ -2,6 +2,7 @@
 // has batch_sizes[t] rows, which belong to sequences 0 … batch_sizes[t]-1. float32 or float64.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/launch.hpp"
@@ -84,5 +85,31 @@ struct LstmLayer {
 
 void run(OnCpu, const LstmLayer<LstmForward>&);
 void run(OnCpu, const LstmLayer<LstmBackward>&);
+void run(OnCuda, const LstmLayer<LstmForward>&);
+void run(OnCuda, const LstmLayer<LstmBackward>&);
+
+// What one step of a direction works on.
+struct LstmStep {
+  std::int64_t first_row, count;  // its rows, which belong to sequences 0 … count-1
+  // Those of sequences 0 … continued-1 have a row in the step before, from `row_before` on. The others start from the
+  // initial state: going forward all at step 0, going back those whose sequence ends here.
+  std::int64_t continued, row_before;
+};
+
+// Calls body(LstmStep) in the order of the direction's time, or against it.
+template <class Body>
+void each_step(const LstmSizes& sizes, bool against_time, const Body& body) {
+  const bool rising = sizes.reverse == against_time;
+  std::int64_t first = rising ? 0 : sizes.rows;
+  for (std::int64_t k = 0; k < sizes.steps; ++k) {
+    const std::int64_t t = rising ? k : sizes.steps - 1 - k;
+    const std::int64_t count = sizes.batch_sizes[t];
+    if (!rising) first -= count;
+    const std::int64_t before = sizes.reverse ? t + 1 : t - 1;
+    const std::int64_t count_before = before < 0 || before >= sizes.steps ? 0 : sizes.batch_sizes[before];
+    body(LstmStep{first, count, std::min(count, count_before), sizes.reverse ? first + count : first - count_before});
+    if (rising) first += count;
+  }
+}
 
 }  // namespace embergrad

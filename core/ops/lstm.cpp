@@ -29,8 +29,10 @@ struct Network {
   }
 };
 
-Network check_parameters(const OpCheck& check, std::int64_t input, DType dtype, std::span<const Tensor> parameters,
+Network check_parameters(const OpCheck& check, const Tensor& data, std::span<const Tensor> parameters,
                          const LstmOptions& options) {
+  const std::int64_t input = data.shape().back();
+  const DType dtype = data.dtype();
   if (options.num_layers < 1)
     check.fail_value(fmt::format("num_layers must be at least 1, but is {}", options.num_layers));
   if (!(options.dropout >= 0 && options.dropout <= 1)) {
@@ -51,6 +53,7 @@ Network check_parameters(const OpCheck& check, std::int64_t input, DType dtype, 
     if (parameter.dtype() != dtype) {
       check.fail_dtype(fmt::format("input is {}, but a parameter is {}", name_of(dtype), name_of(parameter.dtype())));
     }
+    check.same_device(data, parameter);
   }
   if (parameters[1].dim() != 2 || parameters[1].shape()[0] % 4 != 0) {
     check.fail_shape(
@@ -296,16 +299,21 @@ LstmResult run_layers(Tensor data, std::span<const std::int64_t> batch_sizes, st
   return {data, cat(std::span<const Tensor>(h_n)), cat(std::span<const Tensor>(c_n))};
 }
 
-// A state (layers · directions, batch, width) with its sequences in another order: place k gets sequence order[k].
-Tensor reorder(const Tensor& state, std::span<const std::int64_t> order) {
+// Rows of a state (layers · directions, batch, width) in another order of sequences: place k gets sequence order[k].
+Tensor rows_in(std::span<const std::int64_t> order, std::int64_t states, Device device) {
+  const auto batch = static_cast<std::int64_t>(order.size());
+  Tensor rows = empty({states * batch}, {DType::int64, {}});
+  auto* row = rows.mutable_data<std::int64_t>();
+  for (std::int64_t l = 0; l < states; ++l) {
+    for (const std::int64_t sequence : order) *row++ = l * batch + sequence;
+  }
+  return rows.to(device);
+}
+
+Tensor reorder(const Tensor& state, const Tensor& rows) {
   if (!state.defined()) return state;
   const Shape& shape = state.shape();
-  Tensor places = empty({shape[0] * shape[1]}, {DType::int64, state.device()});
-  auto* place = places.mutable_data<std::int64_t>();
-  for (std::int64_t l = 0; l < shape[0]; ++l) {
-    for (std::int64_t b = 0; b < shape[1]; ++b) *place++ = l * shape[1] + order[static_cast<std::size_t>(b)];
-  }
-  return gather_rows(state.reshape({shape[0] * shape[1], shape[2]}), places).reshape(shape);
+  return gather_rows(state.reshape({shape[0] * shape[1], shape[2]}), rows).reshape(shape);
 }
 
 }  // namespace
@@ -381,7 +389,7 @@ LstmResult lstm_packed(const Tensor& data, std::span<const std::int64_t> batch_s
   const OpCheck check("lstm");
   check.computes("data", data);
   check.has_rank("data", data, 2);
-  const Network net = check_parameters(check, data.shape()[1], data.dtype(), parameters, options);
+  const Network net = check_parameters(check, data, parameters, options);
   check_lstm_scales(check, scales, net.layers);
   std::int64_t rows = 0;
   std::int64_t before = batch;
@@ -407,7 +415,7 @@ LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Ten
   if (input.dim() != 2 && input.dim() != 3) {
     check.fail_shape(fmt::format("input must have 2 or 3 dimensions, but has shape {}", input.shape().to_string()));
   }
-  const Network net = check_parameters(check, input.shape().back(), input.dtype(), parameters, options);
+  const Network net = check_parameters(check, input, parameters, options);
   check_lstm_scales(check, scales, net.layers);
   const std::int64_t states = net.layers * net.directions;
 
@@ -438,11 +446,16 @@ LstmResult lstm(const Tensor& input, const LstmState& state, std::span<const Ten
     for (std::size_t k = 0; k < packing.order.size(); ++k) {
       back[static_cast<std::size_t>(packing.order[k])] = static_cast<std::int64_t>(k);
     }
-    const LstmState sorted{reorder(state.h, packing.order), reorder(state.c, packing.order)};
+    LstmState sorted;
+    if (state.h.defined() || state.c.defined()) {
+      const Tensor rows = rows_in(packing.order, states, input.device());
+      sorted = {reorder(state.h, rows), reorder(state.c, rows)};
+    }
+    const Tensor rows_back = rows_in(back, states, input.device());
     const Tensor data = gather_rows(input.reshape({steps * batch, width}), packing.pack);
     const LstmResult result = run_layers(data, packing.batch_sizes, batch, sorted, parameters, net, options, scales);
-    return {gather_rows_or(result.output, packing.unpack, 0).reshape(output_shape), reorder(result.h_n, back),
-            reorder(result.c_n, back)};
+    return {gather_rows_or(result.output, packing.unpack, 0).reshape(output_shape), reorder(result.h_n, rows_back),
+            reorder(result.c_n, rows_back)};
   }
 
   const Tensor by_step = options.batch_first ? transpose(input, 0, 1) : input;

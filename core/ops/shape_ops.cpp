@@ -278,6 +278,22 @@ Tensor stack(std::initializer_list<Tensor> tensors, int dim) {
 
 namespace {
 
+// Where each of `rows` rows stands in an index, -1 for those that don't. Undefined if one stands there twice, or if the
+// host doesn't know the index.
+Tensor places_in(const Tensor& index, std::int64_t rows) {
+  if (!detail::known_to_host(index)) return {};
+  const Tensor here = index.to(Device::cpu()).to(DType::int64);
+  const auto* row = here.data<std::int64_t>();
+  Tensor places = full({rows}, -1, {DType::int64, {}});
+  auto* place = places.mutable_data<std::int64_t>();
+  for (std::int64_t i = 0; i < here.numel(); ++i) {
+    if (row[i] < 0) continue;
+    if (place[row[i]] >= 0) return {};
+    place[row[i]] = i;
+  }
+  return places.to(index.device());
+}
+
 Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_fill, Number fill) {
   const OpCheck check(op);
   check.defined("input", input);
@@ -297,6 +313,10 @@ Tensor gather(const char* op, const Tensor& input, const Tensor& index, bool or_
   // d input[r] = sum of grad over the places where index == r
   return record(op, out, {input}, [index = Saved::input(here), shape = input.shape(), rows, width](const Tensor& grad) {
     const Tensor& places = index.get();
+    // Nothing to add up where no row was taken twice, as when sequences are packed.
+    if (const Tensor back = places_in(places, rows); back.defined()) {
+      return Gradient(gather_rows_or(grad.reshape({places.numel(), width}), back, 0).reshape(shape));
+    }
     const RowSparse sums = RowSparse::from_lookup(places, grad.reshape(places.shape() + width), rows, -1);
     return Gradient(sums.to_dense().reshape(shape));
   });

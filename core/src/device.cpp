@@ -9,6 +9,8 @@
 #include <memory>
 
 #include "kernels/device.hpp"
+#include "src/device_memory.hpp"
+#include "src/index_watch.hpp"
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -23,6 +25,16 @@ bool cuda_is_available() noexcept {
     return cuda::missing(OnCuda{0}).empty();
   } else {
     return false;
+  }
+}
+
+void synchronize(Device device) {
+  detail::require_device("synchronize", device);
+  if constexpr (built_with_cuda) {
+    if (device.is_cuda()) {
+      cuda::synchronize(OnCuda{device.index()});
+      detail::report_watched_indices(device);
+    }
   }
 }
 

@@ -34,16 +34,19 @@ void check(const LSTMOptions& options) {
   }
 }
 
-// Takes the sequences of a (layers, B, …) state in another order.
-Tensor reordered(const Tensor& state, std::span<const std::int64_t> order) {
-  const std::int64_t layers = state.size(0);
-  const std::int64_t batch = state.size(1);
+// Rows of a (layers, B, …) state in another order of sequences.
+Tensor rows_in(std::span<const std::int64_t> order, std::int64_t layers, Device device) {
+  const auto batch = static_cast<std::int64_t>(order.size());
   std::vector<std::int64_t> rows;
   rows.reserve(static_cast<std::size_t>(layers * batch));
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     for (const std::int64_t sequence : order) rows.push_back(layer * batch + sequence);
   }
-  return gather_rows(state.reshape({layers * batch, state.size(2)}), tensor(rows)).reshape(state.shape());
+  return tensor(rows).to(device);
+}
+
+Tensor reordered(const Tensor& state, const Tensor& rows) {
+  return gather_rows(state.reshape({rows.numel(), state.size(2)}), rows).reshape(state.shape());
 }
 
 // The user's h_0 or c_0, in packed order. Checked here: with another number of sequences, reordering would pick some.
@@ -53,7 +56,8 @@ Tensor packed_state(const char* name, const Tensor& state, const Shape& shape, c
     throw ShapeError(
         fmt::format("lstm: {} must have shape {}, but has {}", name, shape.to_string(), state.shape().to_string()));
   }
-  return input.in_user_order() ? state : reordered(state, input.order());
+  if (input.in_user_order()) return state;
+  return reordered(state, rows_in(input.order(), shape[0], state.device()));
 }
 
 }  // namespace
@@ -131,8 +135,9 @@ PackedLstmResult LSTM::operator()(const PackedSequence& input, const LstmState& 
     for (std::size_t k = 0; k < place.size(); ++k) {
       place[static_cast<std::size_t>(input.order()[k])] = static_cast<std::int64_t>(k);
     }
-    result.h_n = reordered(result.h_n, place);
-    result.c_n = reordered(result.c_n, place);
+    const Tensor rows = rows_in(place, layers, result.h_n.device());
+    result.h_n = reordered(result.h_n, rows);
+    result.c_n = reordered(result.c_n, rows);
   }
   return {input.with_values(std::move(result.output)), std::move(result.h_n), std::move(result.c_n)};
 }

@@ -85,8 +85,30 @@ BOOST_AUTO_TEST_CASE(list_names_every_case) {
       "lstm_fwd/big",        "lstm_fwd/big_packed",   "lstm_fwdbwd/big",       "lstm_fwdbwd/big_packed",
       "lstm_fwd/bi2",        "lstm_fwd/bi2_packed",   "lstm_fwdbwd/bi2",       "lstm_fwdbwd/bi2_packed",
       "lstm_fwd/b1",         "lstm_fwdbwd/b1",        "tagger_tutorial/train", "tagger_tutorial/infer",
-      "tagger_train/packed", "tagger_infer/packed",   "bagclass_train/b32",    "bagclass_train/b1"};
+      "tagger_train/packed", "tagger_infer/packed",   "bagclass_train/b32",    "bagclass_train/b1",
+      "ceiling/copy",        "ceiling/matmul-fp32",   "ceiling/tiny-kernel"};
   expected.insert(expected.end(), others.begin(), others.end());
+  for (const std::string size : {"100k-d64", "1m-d128", "10m-d128", "10m-d32"}) {
+    for (const std::string rows : {"uniform", "zipf-1.05"}) {
+      for (const char* work : {"forward-sum", "forward-mean", "forward-max", "train-sgd-sparse", "train-sparseadam",
+                               "train-adam-touched_only", "train-adam-exact", "train-adam-dense"}) {
+        expected.push_back("embeddingbag/" + size + "/" + rows + "/" + work);
+      }
+    }
+  }
+  for (const std::string size : {"t128-b64-h256", "t128-b64-h512", "t64-b32-h256-bi", "t256-b16-h128",
+                                 "t128-b128-h1024", "t128-b64-h512-l2-bi"}) {
+    for (const std::string layout : {"/fixed", "/packed"}) {
+      for (const char* work : {"forward-inference", "forward-backward"}) {
+        expected.push_back("lstm/" + size + layout + "/fp32/" + work);
+      }
+    }
+  }
+  for (const std::string size : {"b32-h256", "b128-h256", "b32-h256-v1m", "b32-h512"}) {
+    for (const std::string optimizer : {"adam-dense", "adam-exact", "sparseadam+adam"}) {
+      expected.push_back("tagger/" + size + "/" + optimizer + "/fp32/train-step");
+    }
+  }
   BOOST_TEST(lines_of(result.out) == expected, boost::test_tools::per_element());
 }
 
@@ -143,6 +165,18 @@ BOOST_AUTO_TEST_CASE(a_case_is_measured_and_written_as_json) {
   BOOST_TEST(says(result.json, "\"threads\": 2"), result.json);
   BOOST_TEST(says(result.json, "\"groups\": 1"), result.json);
   BOOST_TEST(says(result.json, "\"changed\": true"), result.json);
+}
+
+// Small enough for the CPU; rows, lengths and checksums are worked out by another program from the same definitions.
+BOOST_AUTO_TEST_CASE(sizes_for_gpus_run_on_the_cpu_when_named) {
+  const Result result =
+      run("--workload 'embeddingbag/100k-d64/*/train-adam-exact',ceiling/tiny-kernel --repeat 1 --json results.json");
+  BOOST_TEST(result.status == 0, result.err);
+  BOOST_TEST(!says(result.json, "\"changed\": false"), result.json);
+  for (const char* part : {"\"bytes\": ", "\"device\": \"cpu\"", "\"distinct\": 55855", "\"checksum\": 113939562709360",
+                           "\"distinct\": 18625", "\"checksum\": 110085088631122"}) {
+    BOOST_TEST(says(result.json, part), part << " in " << result.json);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_family_and_a_pattern_select_their_cases) {

@@ -34,6 +34,8 @@ BOOST_AUTO_TEST_CASE(what_is_missing) {
         return eg::arange(0, 4, 1, {eg::DType::int64, gpu});
       },
       {"cuda:0", reason}));
+  BOOST_TEST(refuses<eg::DeviceError>([&] { eg::synchronize(gpu); }, {"synchronize: cuda:0", reason}));
+  BOOST_CHECK_NO_THROW(eg::synchronize(eg::Device::cpu()));
   BOOST_TEST(here.sum().item() == 6);
 }
 

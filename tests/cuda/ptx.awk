@@ -6,7 +6,7 @@
 BEGIN {
   c_library = "5rules(3Log|10LogSigmoid|3Pow|11PowGradBase|15PowGradExponent)E"
   c_library_double = "5rules(3Exp|7Sigmoid|4Tanh)EEEd"
-  c_library_rows = "SoftmaxRowsI(Lb1E|Lb0Ed)|SoftmaxGradRowsILb1Ed|CrossEntropyRows|BinaryCrossEntropyMapILb[01]Ed"  # log; exp of float64
+  c_library_rows = "SoftmaxRowsI(Lb1E|Lb0Ed)|SoftmaxGradRowsILb1Ed|CrossEntropyRows|BinaryCrossEntropyMapILb[01]Ed|LstmCellsId"  # log; exp of float64
 }
 
 function fail(what) {

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/launch.cuh"
 #include "support/emulated_block.hpp"
 
 // What a cudaEvent_t points to here: how much of a GPU's work was queued when it was recorded.
@@ -22,10 +23,6 @@ struct CUevent_st {
   int gpu = 0;
   std::uint64_t queued = 0;
 };
-
-namespace embergrad::cuda {
-std::uint64_t next_seed();
-}
 
 namespace embergrad::emulated {
 namespace {
@@ -200,9 +197,16 @@ Counts counts() {
 
 }  // namespace embergrad::emulated
 
-std::uint64_t embergrad::cuda::next_seed() {
+void embergrad::cuda::enqueue_body(cudaStream_t stream, Grid grid, test::ThreadOfBody thread_of, const void* body,
+                                   std::size_t bytes) {
+  struct alignas(16) Word {
+    std::byte bytes[16];
+  };
+  std::vector<Word> copied((bytes + sizeof(Word) - 1) / sizeof(Word));
+  std::memcpy(copied.data(), body, bytes);
   const std::scoped_lock lock(embergrad::emulated::runtime().mutex);
-  return ++embergrad::emulated::runtime().seed;
+  const std::uint64_t seed = ++embergrad::emulated::runtime().seed;
+  stream->enqueue(stream, [=, copied = std::move(copied)] { test::run_blocks(seed, grid, thread_of, copied.data()); });
 }
 
 using embergrad::emulated::runtime;

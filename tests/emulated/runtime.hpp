@@ -12,15 +12,9 @@
 #include <cstdint>
 #include <functional>
 
-namespace embergrad::emulated {
+#include "emulated/counts.hpp"
 
-// What the host asked the runtime for, since the program began.
-struct Counts {
-  std::int64_t launches = 0;
-  std::int64_t waits = 0;  // of the host for a GPU
-  std::int64_t copies = 0;
-};
-[[nodiscard]] Counts counts();
+namespace embergrad::emulated {
 
 inline constexpr int gpus = 2;
 inline constexpr std::size_t bytes_of_gpu = std::size_t{1} << 30;

@@ -1,5 +1,6 @@
-// opcheck [--device cpu|cuda] CASES_DIR RESULTS_DIR
+// opcheck [--device cpu|cuda|cuda:N|auto] CASES_DIR RESULTS_DIR
 #include <algorithm>
+#include <common/device_choice.hpp>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
@@ -17,7 +18,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* usage = "usage: opcheck [--device cpu|cuda] CASES_DIR RESULTS_DIR\n";
+constexpr const char* usage = "usage: opcheck [--device cpu|cuda|cuda:N|auto] CASES_DIR RESULTS_DIR\n";
 
 struct Options {
   embergrad::Device device;
@@ -28,7 +29,7 @@ struct Options {
 // Explains itself and returns false if the arguments are wrong.
 bool parse(const std::vector<std::string>& arguments, Options& options) {
   std::vector<std::string> places;
-  std::string device = "cpu";
+  std::string device = common::usual_device;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (argument == "--device" && i + 1 < arguments.size()) {
@@ -46,17 +47,19 @@ bool parse(const std::vector<std::string>& arguments, Options& options) {
     std::fprintf(stderr, "opcheck: expected two directories, got %zu\n%s", places.size(), usage);
     return false;
   }
-  if (device != "cpu" && device != "cuda") {
-    std::fprintf(stderr, "opcheck: --device is %s, expected cpu or cuda\n", device.c_str());
+  if (!common::named_device(device)) {
+    std::fprintf(stderr, "opcheck: --device is %s, expected %s\n", device.c_str(), common::device_choices);
     return false;
   }
-  if (device == "cuda") {
-    if (!embergrad::cuda_is_available()) {
-      std::fprintf(stderr, "opcheck: no CUDA: this build has none, or no usable GPU is there\n");
-      return false;
-    }
-    options.device = embergrad::Device::cuda();
+  const common::FoundDevice found = common::find_device(device);
+  if (!found.usable) {
+    std::fprintf(stderr, "opcheck: --device: %s\n", found.problem.c_str());
+    return false;
   }
+  if (!found.problem.empty()) {
+    std::fprintf(stderr, "opcheck: --device auto: computing on the CPU: %s\n", found.problem.c_str());
+  }
+  options.device = found.device;
   options.cases = places[0];
   options.results = places[1];
   std::error_code error;

@@ -266,26 +266,25 @@ class EmulatedBlock {
   }
   template <class Word>
   Word load(const Word* from) const {
-    check_address(from, "read");
+    check_address(from, sizeof(Word), "read");
     Word word;
     std::memcpy(&word, from, sizeof(Word));
     return word;
   }
   template <class Word>
   void store(Word* to, Word word) const {
-    check_address(to, "written");
+    check_address(to, sizeof(Word), "written");
     std::memcpy(to, &word, sizeof(Word));
   }
 
  private:
-  template <class Word>
-  static void check_address(const Word* address, const char* what) {
+  [[gnu::noinline]] static void check_address(const void* address, std::size_t bytes, const char* what) {
     if (!Addresses::now().hold(address)) {
-      throw EmulationError(std::to_string(sizeof(Word)) + " bytes are " + what + " that are not the device's");
+      throw EmulationError(std::to_string(bytes) + " bytes are " + what + " that are not the device's");
     }
-    if (reinterpret_cast<std::uintptr_t>(address) % sizeof(Word) == 0) return;
-    throw EmulationError(std::to_string(sizeof(Word)) + " bytes are " + what +
-                         " at an address that is no multiple of " + std::to_string(sizeof(Word)));
+    if (reinterpret_cast<std::uintptr_t>(address) % bytes == 0) return;
+    throw EmulationError(std::to_string(bytes) + " bytes are " + what + " at an address that is no multiple of " +
+                         std::to_string(bytes));
   }
 
   Fibers& fibers_;
@@ -295,29 +294,38 @@ class EmulatedBlock {
 };
 static_assert(cuda::Block<EmulatedBlock>);
 
-// start(body, grid) on the host. Blocks run one after the other, in random order.
+// What one thread of a body does. Bodies are many: what runs them is compiled once.
+using ThreadOfBody = void (*)(const void* body, EmulatedBlock& block);
+
+// Runs all blocks of a grid one after the other, in random order.
+inline void run_blocks(std::uint64_t seed, cuda::Grid grid, ThreadOfBody thread_of, const void* body) {
+  std::mt19937_64 random(seed);
+  std::vector<std::int64_t> order;
+  for (std::int64_t i = 0; i < grid.blocks; ++i) order.push_back(i);
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+  for (const std::int64_t block : order) {
+    try {
+      SharedMemory memory(random);
+      Fibers fibers(grid.threads, random, [&](int thread) {
+        EmulatedBlock here(fibers, memory, thread, block, grid.blocks);
+        thread_of(body, here);
+      });
+      fibers.run();
+    } catch (const EmulationError& error) {
+      throw EmulationError("seed " + std::to_string(seed) + ", block " + std::to_string(block) + ": " + error.what());
+    }
+  }
+}
+
+// start(body, grid) on the host.
 struct Emulated {
   std::uint64_t seed;
 
   template <class Body>
   void operator()(const Body& body, cuda::Grid grid) const {
     static_assert(std::is_trivially_copyable_v<Body>, "bodies are handed over as bytes");
-    std::mt19937_64 random(seed);
-    std::vector<std::int64_t> order;
-    for (std::int64_t i = 0; i < grid.blocks; ++i) order.push_back(i);
-    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
-    for (const std::int64_t block : order) {
-      try {
-        SharedMemory memory(random);
-        Fibers fibers(grid.threads, random, [&](int thread) {
-          EmulatedBlock here(fibers, memory, thread, block, grid.blocks);
-          body(here);
-        });
-        fibers.run();
-      } catch (const EmulationError& error) {
-        throw EmulationError("seed " + std::to_string(seed) + ", block " + std::to_string(block) + ": " + error.what());
-      }
-    }
+    const auto thread_of = [](const void* bytes, EmulatedBlock& block) { (*static_cast<const Body*>(bytes))(block); };
+    run_blocks(seed, grid, thread_of, &body);
   }
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <random>
 #include <vector>
 
@@ -13,7 +14,8 @@ namespace embergrad::test {
 
 class Draw {
  public:
-  explicit Draw(std::uint64_t seed) : bits_(seed) {}
+  // Other inputs for another EMBERGRAD_TEST_SEED.
+  explicit Draw(std::uint64_t seed) : bits_(seed + 1000003 * seed_of_run()) {}
 
   // [0, 1)
   double unit() { return std::ldexp(static_cast<double>(bits_() >> 11), -53); }
@@ -35,6 +37,11 @@ class Draw {
   }
 
  private:
+  static std::uint64_t seed_of_run() {
+    const char* seed = std::getenv("EMBERGRAD_TEST_SEED");
+    return seed == nullptr ? 0 : std::strtoull(seed, nullptr, 10);
+  }
+
   std::mt19937_64 bits_;
 };
 

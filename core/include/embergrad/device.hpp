@@ -42,6 +42,11 @@ class Device {
 /// missing is told by the DeviceError of `to(Device::cuda())`.
 [[nodiscard]] bool cuda_is_available() noexcept;
 
+/// Waits until a GPU has done all that was asked of it (`torch.cuda.synchronize`): what timing needs. The host does
+/// nothing later, so for it this returns at once. DeviceError if the device is not there, with what is missing, or if
+/// work on it failed; IndexError for bad indices that an op met there.
+void synchronize(Device device);
+
 /// Threads that ops of this process may use; at first what OpenMP would take (OMP_NUM_THREADS or all processors).
 [[nodiscard]] int num_threads();
 

@@ -4,7 +4,9 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "cuda/block.hpp"
 #include "cuda/context.hpp"
@@ -23,8 +25,8 @@ namespace embergrad::cuda {
 template <class Body>
 void run_body(Body /*body*/) {}
 
-// The order in which the threads of the next launch run.
-std::uint64_t next_seed();
+// Queues a launch of a body, which is copied.
+void enqueue_body(cudaStream_t stream, Grid grid, test::ThreadOfBody thread_of, const void* body, std::size_t bytes);
 
 // start(body, grid): few blocks, since grids never enter a result.
 struct Start {
@@ -35,8 +37,12 @@ struct Start {
     if (grid.blocks == 0) return;
     const cudaStream_t stream = stream_of(on);
     const Current current(on);
+    static_assert(std::is_trivially_copyable_v<Body> && alignof(Body) <= 16);
     grid.blocks = std::min<std::int64_t>(grid.blocks, 2);
-    stream->enqueue(stream, [body, grid, seed = next_seed()] { test::Emulated{seed}(body, grid); });
+    const auto thread_of = [](const void* bytes, test::EmulatedBlock& block) {
+      (*static_cast<const Body*>(bytes))(block);
+    };
+    enqueue_body(stream, grid, thread_of, &body, sizeof(body));
   }
 };
 

@@ -24,7 +24,8 @@ class Lengths {
   Lengths(const std::vector<std::int64_t>& lengths) : view_(lengths) {}  // NOLINT(google-explicit-constructor)
   /// `{3, 5, 2}`, copied.
   Lengths(std::initializer_list<std::int64_t> lengths) : own_(lengths), view_(own_) {}
-  /// DTypeError unless int32 or int64, ShapeError unless of rank 1.
+  /// DTypeError unless int32 or int64, ShapeError unless of rank 1. They are wanted on the host: one made on a GPU is
+  /// waited for.
   Lengths(const Tensor& lengths);  // NOLINT(google-explicit-constructor)
   ~Lengths() = default;
   Lengths(const Lengths&) = delete;
@@ -115,7 +116,7 @@ struct PadPackedOptions {
 /// What `pad_packed_sequence` gives; `auto [padded, lengths] = …`.
 struct PaddedSequences {
   Tensor padded;   ///< (T, B, …) or, with batch_first, (B, T, …), in the user's order
-  Tensor lengths;  ///< (B), int64
+  Tensor lengths;  ///< (B), int64, on the CPU
 };
 
 /// The inverse of packing. ValueError for a total_length below the longest length.
