@@ -21,7 +21,7 @@
 #include "support/check.hpp"
 #include "support/temporary_directory.hpp"
 #ifdef EMBERGRAD_EMULATED
-#include "emulated/runtime.hpp"
+#include "emulated/counts.hpp"
 #endif
 
 namespace eg = embergrad;
