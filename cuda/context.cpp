@@ -90,7 +90,9 @@ class Staging {
         check(cudaEventSynchronize(chunk.fetched), "cudaEventSynchronize", on);
       }
     } else {
-      check(cudaEventCreateWithFlags(&chunk.fetched, cudaEventDisableTiming), "cudaEventCreateWithFlags", on);
+      if (chunk.fetched == nullptr) {
+        check(cudaEventCreateWithFlags(&chunk.fetched, cudaEventDisableTiming), "cudaEventCreateWithFlags", on);
+      }
       void* memory = nullptr;
       check(cudaHostAlloc(&memory, chunk_bytes, cudaHostAllocDefault), "cudaHostAlloc", on);
       chunk.memory = static_cast<char*>(memory);

@@ -65,9 +65,11 @@ Tensor extreme_of_all(const char* op, const Tensor& input, bool smallest) {
   Tensor out = no_grad([&] { return extreme_over(check, input, all, smallest).reshape({}); });
   if (!grad_enabled() || !input.requires_grad()) return out;
   return record(op, out, {input}, [x = Saved::input(input), y = Saved(out), all, op](const Tensor& grad) {
-    // Where the result is NaN, nothing equals it; where it is not, nothing is NaN.
-    const Tensor ties = add(map_binary(binary_op<rules::Eq>, op, x.get(), y.get()),
-                            map_binary(binary_op<rules::Ne>, op, x.get(), x.get()));
+    const auto equal = [&] { return map_binary(binary_op<rules::Eq>, op, x.get(), y.get()); };
+    const auto is_nan = [&] { return map_binary(binary_op<rules::Ne>, op, x.get(), x.get()); };
+    // Where the result is NaN, nothing equals it; where it is not, nothing is NaN: so a GPU needs no look at it.
+    const bool on_host = y.get().device().is_cpu();
+    const Tensor ties = !on_host ? add(equal(), is_nan()) : std::isnan(y.get().item()) ? is_nan() : equal();
     const Tensor share = div(grad, sum_runs(ties, all).reshape({}));
     return Gradient(where(ties.to(DType::int32), share, 0));
   });

@@ -279,9 +279,9 @@ Tensor stack(std::initializer_list<Tensor> tensors, int dim) {
 namespace {
 
 // Where each of `rows` rows stands in an index, -1 for those that don't. Undefined if one stands there twice, or if the
-// host doesn't know the index.
+// host doesn't know the index, or few stand there.
 Tensor places_in(const Tensor& index, std::int64_t rows) {
-  if (!detail::known_to_host(index)) return {};
+  if (!detail::known_to_host(index) || rows > 4 * index.numel()) return {};
   const Tensor here = index.to(Device::cpu()).to(DType::int64);
   const auto* row = here.data<std::int64_t>();
   Tensor places = full({rows}, -1, {DType::int64, {}});

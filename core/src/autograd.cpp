@@ -253,7 +253,7 @@ void accumulate_rows(GradientSlot& slot, const RowSparse& rows) {
   Tensor sum = slot.gradient.dense();
   rows.add_to(sum);
   slot.version_at_add = sum.version();
-  if (slot.touched_known) slot.touched.push_back(rows.indices());
+  if (slot.touched_known) slot.touched.push_back(rows.indices().clone());
 }
 
 }  // namespace

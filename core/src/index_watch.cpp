@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "kernels/embedding.hpp"
@@ -40,6 +41,17 @@ struct Watch {
   std::vector<Claim> claims;
   Tensor found;  // on the GPU
 
+  // Under the mutex.
+  void report(Device device) {
+    if (claims.empty()) return;
+    Found first{};
+    copy_bytes(Device::cpu(), first.data(), device, view(found).data, sizeof(first));
+    if (first[0] != 0) launch(device, Fill{.out = view(found), .value = 0});
+    pending.store(false, std::memory_order_release);
+    const std::vector<Claim> told = std::exchange(claims, {});
+    if (first[0] != 0) told.at(static_cast<std::size_t>(first[0] - 1)).fail(first);
+  }
+
   static Watch& of(Device device) {
     static auto* all = new std::array<Watch, 64>;  // tensors may outlive static objects
     return all->at(static_cast<std::size_t>(device.index()));
@@ -70,14 +82,14 @@ Tensor checked_indices(IndexArgument argument, const std::function<std::string()
     return index;
   }
   Watch& watch = Watch::of(index.device());
-  if (watch.claims.size() == Watch::most) report_watched_indices(index.device());
   const std::scoped_lock lock(watch.mutex);
+  if (watch.claims.size() >= Watch::most) watch.report(index.device());
   if (!watch.found.defined()) watch.found = zeros({3}, {DType::int64, index.device()});
   Tensor safe = empty(index.shape(), index.options());
   watch.claims.push_back({argument, expected(), index.shape()});
+  watch.pending.store(true, std::memory_order_release);
   launch(index.device(), request(index, view(safe), range, also, static_cast<std::int64_t>(watch.claims.size()),
                                  view(watch.found).as<std::int64_t>()));
-  watch.pending.store(true, std::memory_order_release);
   return safe;
 }
 
@@ -86,15 +98,7 @@ void report_watched_indices(Device device) {
   Watch& watch = Watch::of(device);
   if (!watch.pending.load(std::memory_order_acquire)) return;
   const std::scoped_lock lock(watch.mutex);
-  if (watch.claims.empty()) return;
-  Found found{};
-  copy_bytes(Device::cpu(), found.data(), device, view(watch.found).data, sizeof(found));
-  watch.pending.store(false, std::memory_order_release);
-  std::vector<Claim> claims;
-  claims.swap(watch.claims);
-  if (found[0] == 0) return;
-  launch(device, Fill{.out = view(watch.found), .value = 0});
-  claims.at(static_cast<std::size_t>(found[0] - 1)).fail(found);
+  watch.report(device);
 }
 
 }  // namespace embergrad::detail

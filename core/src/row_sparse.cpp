@@ -79,6 +79,7 @@ struct Plan {
     rows = detail::make_view(rows.state()->storage, 0, {segments}, DType::int64);
     if (!on_host) return;
     for (Tensor* list : {&places, &starts, &rows}) *list = list->to(index.device());
+    ++places.state()->storage->version;  // kernels change it: what the host remembers of it is not to be used
     if (left_out) numbers = numbers.to(index.device());
   }
   Tensor places, starts, rows, numbers;

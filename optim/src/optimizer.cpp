@@ -301,6 +301,7 @@ void Optimizer::prepare(std::size_t index) {
   }
   // Whatever follows finds a table and state that are up to date, unless this step goes on deferring them.
   if (way != Way::deferred_rows || (entry.deferral != nullptr && !entry.deferral->holds(parameter))) {
+    if (entry.deferral != nullptr) entry.deferral->end();
     entry.deferral.reset();
   }
   if (entry.deferral == nullptr) {
@@ -413,7 +414,9 @@ void Optimizer::set_updates(std::size_t group, Updates updates) {
   check_group(group);
   take_updates(group, updates);
   for (Entry& entry : entries_) {
-    if (entry.group == group) entry.deferral.reset();
+    if (entry.group != group || entry.deferral == nullptr) continue;
+    entry.deferral->end();
+    entry.deferral.reset();
   }
 }
 

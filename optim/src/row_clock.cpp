@@ -393,6 +393,14 @@ Deferral::Deferral(const Tensor& parameter) : table(parameter.detach()), clock(s
 }
 
 Deferral::~Deferral() {
+  try {
+    end();
+  } catch (...) {
+    // A GPU without memory, or one that is gone: the table keeps the clock, and is settled when it is read.
+  }
+}
+
+void Deferral::end() const {
   embergrad::detail::Storage& storage = *table.state()->storage;
   if (embergrad::detail::deferral_of(storage) != clock) return;
   clock->settle_all();

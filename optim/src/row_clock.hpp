@@ -106,6 +106,8 @@ struct Deferral {
   Deferral(Deferral&&) = delete;
   Deferral& operator=(Deferral&&) = delete;
 
+  // Brings the table up to date and lets go of it, unless somebody else has done so.
+  void end() const;
   // True if the parameter is still this table, and nobody else has taken it over.
   [[nodiscard]] bool holds(const Tensor& parameter) const;
 

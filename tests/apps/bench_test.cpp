@@ -63,8 +63,12 @@ BOOST_AUTO_TEST_CASE(list_names_every_case) {
                                        "bag_fwdbwd/1M_sum_zipf_sparse",
                                        "bag_fwdbwd/1M_mean_zipf_sparse",
                                        "bag_fwdbwd/1M_sum_uniform_sparse",
-                                       "bag_fwdbwd/1M_sum_zipf_dense",
                                        "bag_fwdbwd/10M_sum_uniform_sparse",
+                                       "bag_fwdbwd/1M_sum_zipf_sparse_values",
+                                       "bag_fwdbwd/1M_mean_zipf_sparse_values",
+                                       "bag_fwdbwd/1M_sum_uniform_sparse_values",
+                                       "bag_fwdbwd/10M_sum_uniform_sparse_values",
+                                       "bag_fwdbwd/1M_sum_zipf_dense",
                                        "bag_rows/10k",
                                        "bag_rows/1M",
                                        "bag_rows/100M"};

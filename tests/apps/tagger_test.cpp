@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(learns_from_the_embedded_corpus) {
   const Result& training = trained().training;
   BOOST_TEST(training.err == "");
   for (const char* text : {"420 sentences", "17 tags: ADJ ", "unknown     14.29%", "8 epochs, batches of 8 sentences",
-                           "parameters", "1 thread\n", "model in model.safetensors"}) {
+                           "parameters", "1 thread, on cpu\n", "model in model.safetensors"}) {
     BOOST_TEST(training.out.find(text) != std::string::npos, text);
   }
   const std::vector<double> rising = accuracies(training.out);
