@@ -26,7 +26,12 @@
 
 namespace embergrad::test {
 
+// Under sanitizers, where bodies run slowly, fewer.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr int seeds = 5;
+#else
 inline constexpr int seeds = 20;
+#endif
 
 // Empty, one, around a warp, around a block, several blocks.
 inline constexpr std::int64_t map_sizes[] = {0, 1, 3, 31, 32, 33, 127, 128, 129, 255, 256, 257, 1023, 1025, 2600};
