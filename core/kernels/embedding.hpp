@@ -15,8 +15,8 @@ struct GatherRows {
   Number fill = 0;
 };
 
-// Is every index in [0, range), or `also` where `or_also` is set? The first that is not is told in found: ticket, position, value; unless
-// found[0] has a ticket (not 0) already. `out`, where it is not null, gets the indices with 0 for those.
+// Is every index in [0, range), or `also` where `or_also` is set? found: ticket, position and value of the first that
+// is not, unless found[0] has a ticket (not 0) already. `out`, where not null, gets the indices, 0 for those.
 struct CheckIndices {
   View index, out;
   std::int64_t range;

@@ -1,6 +1,6 @@
-// Indices that were made on a GPU can't be checked without waiting for it. They are watched: a kernel looks through
-// them, notes the first bad one on the GPU, and hands the op indices that are safe to follow. What was noted is reported
-// before anything is changed that must last, and whenever the host waits anyway.
+// Indices that were made on a GPU can't be checked without waiting for it. They are watched: a kernel looks for a bad
+// one, notes the first on the GPU, and hands the op indices that are safe to follow. It is reported before anything
+// is changed that must last, and whenever the host waits anyway.
 #pragma once
 
 #include <embergrad/tensor.hpp>

@@ -133,10 +133,17 @@ void same_state(const Trainer& trainer, const Run& by_cpu, const Run& by_gpu) {
   }
 }
 
+// Under sanitizers, where bodies run slowly, fewer.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::int64_t usual_steps = 5;
+#else
+constexpr std::int64_t usual_steps = 16;
+#endif
+
 // Trains on both devices; `event` happens in between.
 using Event = std::function<void(Run&)>;
 void same_on_both(const Trainer& trainer, Updates updates, DType dtype, std::int64_t dim, const Event& event = {},
-                  std::int64_t steps = 16) {
+                  std::int64_t steps = usual_steps) {
   Run by_cpu(trainer, updates, dtype, cpu, dim);
   Run by_gpu(trainer, updates, dtype, gpu, dim);
   for (Run* run : {&by_cpu, &by_gpu}) {

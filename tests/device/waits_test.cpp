@@ -16,8 +16,8 @@ namespace nn = embergrad::nn;
 using eg::Device;
 using eg::DType;
 using eg::Tensor;
-using eg::test::Draw;
 using eg::optim::Updates;
+using eg::test::Draw;
 using eg::test::gpu;
 
 namespace {
