@@ -38,11 +38,13 @@ std::vector<int64_t> draw_spread_rows(uint64_t seed, int64_t rows, bool skewed, 
 
 std::vector<int64_t> draw_lengths(uint64_t seed, int64_t batch, int64_t longest, Lengths kind) {
   std::vector<int64_t> lengths(static_cast<size_t>(batch));
+  const int64_t quarter = longest / 4;
+  const auto shortest = static_cast<double>(quarter);
+  const auto spread = static_cast<double>(longest - quarter + 1);
   for (int64_t b = 0; b < batch; ++b) {
     const double u = text::uniform(seed, static_cast<uint64_t>(b));
-    const double length = kind == Lengths::spread
-                              ? static_cast<double>(longest / 4) + u * static_cast<double>(longest - longest / 4 + 1)
-                              : std::floor(4 - 21.0 * std::log1p(-u * 0.995));
+    const double length =
+        kind == Lengths::spread ? shortest + u * spread : std::floor(4 - 21.0 * std::log1p(-u * 0.995));
     lengths[static_cast<size_t>(b)] = std::clamp<int64_t>(static_cast<int64_t>(length), 1, longest);
   }
   std::sort(lengths.begin(), lengths.end(), std::greater<>());

@@ -21,6 +21,7 @@ using optim::Updates;
 
 std::vector<Tensor> as_tensors(const std::vector<std::vector<int64_t>>& lists) {
   std::vector<Tensor> all;
+  all.reserve(lists.size());
   for (const std::vector<int64_t>& list : lists) all.push_back(tensor(list));
   return all;
 }
