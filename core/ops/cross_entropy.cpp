@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <limits>
+
 #include "kernels/cross_entropy.hpp"
 #include "ops/scales.hpp"
 #include "src/op_check.hpp"
@@ -137,7 +139,14 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& target, const CrossEntr
                                        .label_smoothing = options.label_smoothing,
                                        .logits_factor = scales.logits,
                                        .loss_factor = scales.out});
-  const Reduced reduced = no_grad([&] { return reduce(losses, weights, options.reduction); });
+  const Reduced reduced = no_grad([&] {
+    Reduced result = reduce(losses, weights, options.reduction);
+    if (options.label_smoothing > 0 && options.weight.defined() && result.total_weight.defined()) {
+      // PyTorch divides the target's part and the smoothed one apart: 0/0 + x/0.
+      result.value = masked_fill(result.value, eq(result.total_weight, 0.0), std::numeric_limits<double>::quiet_NaN());
+    }
+    return result;
+  });
   return record("cross_entropy", reduced.value, {logits},
                 [probs, target = Saved::input(samples.target), class_weight = Saved::input(options.weight),
                  total = scales.mean_divides_grad ? reduced.total_weight : Tensor(), sizes = samples.sizes,

@@ -265,6 +265,8 @@ BOOST_AUTO_TEST_CASE(no_weight) {
       BOOST_TEST((fused || c == 1 ? std::isnan(gradient) : gradient == 0.0), "class " << c << ": " << gradient);
     }
   }
+  const Tensor smoothed = eg::cross_entropy(x, y, {.weight = weight, .label_smoothing = 0.1});
+  BOOST_TEST(std::isnan(smoothed.item()));
 }
 
 // What is ignored doesn't count, whatever number stands there.

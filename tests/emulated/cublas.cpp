@@ -25,14 +25,15 @@ cublasStatus_t multiply(cublasHandle_t handle, cublasOperation_t op_a, cublasOpe
   handle->stream->enqueue(handle->stream, [=, alpha = *alpha, beta = *beta] {
     for (std::int64_t j = 0; j < n; ++j) {
       for (std::int64_t i = 0; i < m; ++i) {
-        T sum = 0;
+        double sum = 0;  // a real one adds in tiles, nearer to this than to floats added one by one
         for (std::int64_t p = 0; p < k; ++p) {
           const T left = a_is_turned ? a[p + i * lda] : a[i + p * lda];
           const T right = b_is_turned ? b[j + p * ldb] : b[p + j * ldb];
-          sum = std::fma(left, right, sum);
+          sum = std::fma(static_cast<double>(left), static_cast<double>(right), sum);
         }
         T& out = c[i + j * ldc];
-        out = beta == T(0) ? alpha * sum : alpha * sum + beta * out;
+        const T product = alpha * static_cast<T>(sum);
+        out = beta == T(0) ? product : product + beta * out;
       }
     }
   });

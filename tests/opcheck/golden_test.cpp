@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <embergrad/device.hpp>
 #include <embergrad/row_sparse.hpp>
 #include <embergrad/safetensors.hpp>
 
@@ -86,27 +87,36 @@ Tensors made_dense(const Tensors& tensors, std::int64_t rows) {
   return dense;
 }
 
-}  // namespace
+boost::test_tools::assertion_result has_gpu(boost::unit_test::test_unit_id /*test*/) { return eg::cuda_is_available(); }
 
-BOOST_AUTO_TEST_SUITE(golden)
-
-BOOST_AUTO_TEST_CASE(answers_are_pytorchs) {
+// Every stored case, computed on the device.
+void check_answers(eg::Device device) {
   const fs::path golden = EMBERGRAD_TEST_GOLDEN;
   const auto cases = names_in(golden / "cases", ".safetensors");
   BOOST_TEST_REQUIRE(cases.size() > 100U);
   for (const std::string& name : cases) {
-    const CaseResult got = run_file((golden / "cases" / (name + ".safetensors")).string());
+    const CaseResult got = run_file((golden / "cases" / (name + ".safetensors")).string(), device);
     const fs::path refused = golden / "expected" / (name + ".error");
     if (fs::exists(refused)) {
       BOOST_TEST((got.is_error() && got.error_class != "Unsupported" && got.error_class != "Error"),
-                 name << ": expected an error, got "
+                 name << " on " << device.to_string() << ": expected an error, got "
                       << (got.is_error() ? got.error_class + ": " + got.error_message : "an answer"));
       continue;
     }
     const auto expected = eg::load((golden / "expected" / (name + ".safetensors")).string());
     const std::string text = disagreement(got, expected.tensors);
-    BOOST_TEST(text.empty(), name << ": " << text);
+    BOOST_TEST(text.empty(), name << " on " << device.to_string() << ": " << text);
   }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(golden)
+
+BOOST_AUTO_TEST_CASE(answers_are_pytorchs) { check_answers(eg::Device::cpu()); }
+
+BOOST_AUTO_TEST_CASE(answers_of_a_gpu_are_pytorchs, *boost::unit_test::precondition(has_gpu)) {
+  check_answers(eg::Device::cuda());
 }
 
 BOOST_AUTO_TEST_CASE(every_answer_has_its_case) {
