@@ -11,12 +11,8 @@ void run(OnCuda on, const ScaleInPlace& request) { cuda::run_with(cuda::Start{on
 void run(OnCuda on, const ClampInPlace& request) { cuda::run_with(cuda::Start{on}, request); }
 
 void run(OnCuda on, const NormTerms& request) {
-  const std::int64_t chunks = cuda::norm_chunks(request);
-  const cuda::Scratch<double> sums(on, chunks + 1);
-  NormTerms there = request;
-  there.result = sums.get() + chunks;
-  cuda::run_with(cuda::Start{on}, there, sums.get());
-  cuda::copy_to_host(on, request.result, there.result, sizeof(double));
+  const cuda::Scratch<double> sums(on, cuda::norm_chunks(request));
+  cuda::run_with(cuda::Start{on}, request, sums.get());
 }
 
 }  // namespace embergrad

@@ -402,16 +402,17 @@ struct UpdateWholeRows : RowsOf<Row, T> {
 template <class T>
 struct ScaleNumbers {
   T* inout;
-  T factor;
+  const T* factor;
   std::int64_t size;
   bool packs;
 
   template <Block B>
   EMBERGRAD_HD void operator()(B& block) const {
+    const T by = block.load(factor);
     for (Columns<T> at(first_item(block), item_step(block), size, packs); at.some(); at.advance()) {
       T x[Columns<T>::width];
       at.load(block, inout, x);
-      for (T& number : x) number *= factor;
+      for (T& number : x) number *= by;
       at.store(block, inout, x);
     }
   }
@@ -615,7 +616,7 @@ void run_with(const Start& start, const ScaleInPlace& request) {
   visit_floating(request.inout.dtype, [&](auto type) {
     using T = decltype(type);
     T* inout = request.inout.as<T>();
-    start(ScaleNumbers<T>{inout, static_cast<T>(request.factor), request.inout.size, all_on_packs(inout)},
+    start(ScaleNumbers<T>{inout, request.factor.as<const T>(), request.inout.size, all_on_packs(inout)},
           grid_for(divide_up(request.inout.size, Columns<T>::width)));
   });
 }

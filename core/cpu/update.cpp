@@ -264,7 +264,7 @@ void run(OnCpu, const NormTerms& request) {
 void run(OnCpu, const ScaleInPlace& request) {
   by_type(request.inout, [&]<class T>(T) {
     cpu::parallel_chunks(request.inout.size, chunk, [&](std::int64_t begin, std::int64_t end) {
-      loops<T>().scale(at<T>(request.inout, begin), static_cast<T>(request.factor), end - begin);
+      loops<T>().scale(at<T>(request.inout, begin), *request.factor.as<const T>(), end - begin);
     });
   });
 }

@@ -121,13 +121,12 @@ inline constexpr std::int64_t norm_chunk = 16384;
 struct NormTerms {
   View in;
   double p;        // > 0
-  double* result;  // on the host, which waits for a GPU
+  double* result;  // where `in` is
 };
 
-// x *= factor
+// x *= factor[0]
 struct ScaleInPlace {
-  View inout;
-  double factor;  // rounded to the view's type
+  View inout, factor;
 };
 
 // x = min(max(x, -limit), limit); a NaN stays.

@@ -206,7 +206,23 @@ RowSparse RowSparse::plus(const RowSparse& other) const {
 }
 
 RowSparse RowSparse::scaled(double factor) const {
-  return no_grad([&] { return of({.index = indices(), .grad = mul(values(), factor), .rows = rows()}); });
+  return no_grad([&] { return with_values(mul(values(), factor)); });
+}
+
+RowSparse RowSparse::with_values(const Tensor& values) const {
+  const OpCheck check("RowSparse::with_values");
+  check.computes("values", values);
+  check.has_shape("values", values, {count(), dim()});
+  check.same_device(indices(), values);
+  auto state = std::allocate_shared<State>(detail::PoolAllocator<State>());
+  state->rows = rows();
+  state->dim = dim();
+  state->source = values.detach();
+  // Each row is its own sum.
+  state->starts = arange(count() + 1).to(device());
+  state->places = narrow(state->starts, 0, 0, count());
+  state->indices = indices();
+  return RowSparse(std::move(state));
 }
 
 // --- Gradient

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "kernels/update.hpp"
+#include "norm_terms.hpp"
 #include "src/tensor_state.hpp"
 
 namespace embergrad::optim {
@@ -49,49 +50,58 @@ Tensor elements_of(const Gradient& gradient) {
 
 }  // namespace
 
-double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm, double norm_type,
+Tensor detail::norm_terms(const std::vector<Tensor>& tensors, double p) {
+  std::vector<Tensor> terms;
+  terms.reserve(tensors.size());
+  for (const Tensor& tensor : tensors) {
+    const Tensor own = empty({}, {DType::float64, tensor.device()});
+    launch(
+        tensor.device(),
+        NormTerms{.in = embergrad::detail::view(tensor), .p = p, .result = embergrad::detail::view(own).as<double>()});
+    terms.push_back(own.to(tensors.front().device()));
+  }
+  if (terms.empty()) return zeros({}, {DType::float64, {}});
+  if (terms.size() == 1) return terms.front();
+  const Tensor all = stack(terms);
+  return std::isinf(p) ? amax(all) : sum(all);
+}
+
+Tensor clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm, double norm_type,
                       bool error_if_nonfinite) {
   const char* op = "clip_grad_norm";
   if (!(max_norm >= 0)) throw ValueError(fmt::format("{}: max_norm must not be negative, but is {}", op, max_norm));
   if (!(norm_type > 0)) throw ValueError(fmt::format("{}: norm_type must be above 0, but is {}", op, norm_type));
   const NoGrad guard;
   const std::vector<Tensor> clipped = with_gradient(op, parameters);
+  std::vector<Tensor> elements;
+  elements.reserve(clipped.size());
+  for (const Tensor& parameter : clipped) elements.push_back(elements_of(parameter.grad()));
 
-  double norm = 0;
-  for (const Tensor& parameter : clipped) {
-    const Tensor elements = elements_of(parameter.grad());
-    double terms = 0;
-    launch(elements.device(), NormTerms{.in = embergrad::detail::view(elements), .p = norm_type, .result = &terms});
-    if (!std::isinf(norm_type)) {
-      norm += terms;
-    } else if (terms > norm || std::isnan(terms)) {
-      norm = terms;
-    }
-    if (std::isnan(norm)) break;
-  }
+  Tensor norm = detail::norm_terms(elements, norm_type);
   if (norm_type == 2) {
-    norm = std::sqrt(norm);
-  } else if (!std::isinf(norm_type)) {
-    norm = std::pow(norm, 1 / norm_type);
+    norm = sqrt(norm);
+  } else if (!std::isinf(norm_type) && norm_type != 1) {
+    norm = pow(norm, 1 / norm_type);
   }
-  if (error_if_nonfinite && !std::isfinite(norm)) {
-    throw ValueError(fmt::format("{}: the norm of the gradients is {}", op, norm));
+  if (error_if_nonfinite && !std::isfinite(norm.item())) {
+    throw ValueError(fmt::format("{}: the norm of the gradients is {}", op, norm.item()));
   }
 
-  double factor = max_norm / (norm + 1e-6);
-  if (factor > 1) factor = 1;
-  for (const Tensor& parameter : clipped) {
-    Tensor handle = parameter;
-    const Gradient& gradient = parameter.grad();
+  const Tensor factor = clamp(div(full({}, max_norm, norm.options()), add(norm, 1e-6)), {.max = 1.0});
+  for (std::size_t i = 0; i < clipped.size(); ++i) {
+    Tensor handle = clipped[i];
+    const Gradient& gradient = handle.grad();
+    const Tensor own = factor.to(elements[i].dtype()).to(elements[i].device());
     if (gradient.is_sparse()) {
-      handle.set_grad(gradient.rows().scaled(factor));
+      handle.set_grad(gradient.rows().with_values(mul(elements[i], own)));
       continue;
     }
     const Tensor& dense = gradient.dense();
     // A finite factor keeps zeros zero, so the gradient still knows which of its rows were touched, and nobody saved it
-    // for a backward: no change that others must hear of. NaN is one.
-    if (!std::isfinite(factor)) embergrad::detail::begin_change(op, dense);
-    launch(dense.device(), ScaleInPlace{.inout = embergrad::detail::view(dense), .factor = factor});
+    // for a backward: no change that others must hear of. NaN is one, and of a GPU's factor nobody waits to know.
+    if (!own.device().is_cpu() || !std::isfinite(own.item())) embergrad::detail::begin_change(op, dense);
+    launch(dense.device(),
+           ScaleInPlace{.inout = embergrad::detail::view(dense), .factor = embergrad::detail::view(own)});
   }
   return norm;
 }
@@ -104,11 +114,10 @@ void clip_grad_value(const std::vector<Tensor>& parameters, double clip_value) {
   for (const Tensor& parameter : with_gradient(op, parameters)) {
     const Gradient& gradient = parameter.grad();
     if (gradient.is_sparse()) {
-      const RowSparse& rows = gradient.rows();
-      const Tensor values = rows.values().clone();
+      const Tensor values = gradient.rows().values().clone();
       launch(values.device(), ClampInPlace{.inout = embergrad::detail::view(values), .limit = clip_value});
       Tensor handle = parameter;
-      handle.set_grad(RowSparse::from_rows(rows.indices(), values, rows.rows()));
+      handle.set_grad(gradient.rows().with_values(values));
       continue;
     }
     // Zeros stay zero: see clip_grad_norm.

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "kernels/update.hpp"
+#include "norm_terms.hpp"
 #include "row_clock.hpp"
 #include "src/index_watch.hpp"
 #include "src/row_sparse.hpp"
@@ -150,14 +151,12 @@ bool Optimizer::step() {
 }
 
 bool Optimizer::has_nonfinite_gradient() const {
-  return std::ranges::any_of(entries_, [](const Entry& entry) {
+  std::vector<Tensor> all;
+  for (const Entry& entry : entries_) {
     const Gradient& gradient = entry.parameter.grad();
-    if (!gradient.defined()) return false;
-    const Tensor& values = gradient.is_sparse() ? gradient.rows().values() : gradient.dense();
-    double largest = 0;
-    launch(values.device(), NormTerms{.in = embergrad::detail::view(values), .p = INFINITY, .result = &largest});
-    return !std::isfinite(largest);
-  });
+    if (gradient.defined()) all.push_back(gradient.is_sparse() ? gradient.rows().values() : gradient.dense());
+  }
+  return !std::isfinite(detail::norm_terms(all, INFINITY).item());
 }
 
 Optimizer::Way Optimizer::way_of(const Entry& entry, const detail::StepPlan& plan) const {
@@ -310,6 +309,10 @@ void Optimizer::prepare(std::size_t index) {
   }
   if (sparse) static_cast<void>(gradient.rows().values());  // summed here, where memory may run out
   if (sparse && way == Way::dense) entry.dense_grad = gradient.to_dense();
+  if (way == Way::rows || way == Way::deferred_rows) {
+    static_cast<void>(embergrad::detail::frozen_rows_for_kernels(*parameter.state()->storage));
+  }
+  if (way == Way::deferred_rows) entry.deferral->clock->prepare(planned, entry.steps, gradient.rows().count());
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) {
     const Tensor& slot = entry.slots[s];
     Tensor& spare = entry.spares[s];
@@ -347,7 +350,7 @@ void Optimizer::apply(Entry& entry) {
                       : entry.dense_grad.defined() ? std::exchange(entry.dense_grad, {})
                                                    : gradient.dense();
   if (way == Way::deferred_rows) {
-    entry.deferral->clock->begin(planned, entry.slots, entry.steps);
+    entry.deferral->clock->begin(entry.slots);
   }
   ++entry.steps;
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) entry.in_use[s] = needs_slot(entry.group, s);

@@ -53,27 +53,32 @@ void RowClock::in_pieces(RowNumbers rows, const Body& body) const {
 
 class RowClock::Idle {
  public:
-  // Rows that `settled` has a place for are remembered, with their spans.
-  Idle(const RowClock& clock, RowNumbers rows, bool spares_untouched = false, const std::int64_t* settled = nullptr)
+  // Rows that `settled` has a place for are remembered, with their spans. `room`: for two numbers of each row, where
+  // the table is; taken from elsewhere if null.
+  Idle(const RowClock& clock, RowNumbers rows, bool spares_untouched = false, const std::int64_t* settled = nullptr,
+       std::int64_t* room = nullptr)
       : time_(clock.idle_time()),
         span_bytes_(static_cast<std::size_t>(time_.span_size) * item_size(clock.table_.dtype)),
-        gaps_(clock.device_, time_.spans == nullptr ? rows.count : 2 * rows.count),
-        spans_(clock.device_, time_.spans == nullptr ? static_cast<std::int64_t>(span_bytes_) * rows.count : 0) {
-    const bool has_all_spans = time_.spans != nullptr;
-    time_.gaps = gaps_.get();
-    if (has_all_spans) time_.span_of = gaps_.get() + rows.count;
+        all_spans_are_there_(!clock.device_.is_cpu() && span_bytes_ > 0),
+        own_room_(clock.device_, room != nullptr        ? 0
+                                 : all_spans_are_there_ ? 2 * rows.count
+                                                        : rows.count),
+        gaps_(room != nullptr ? room : own_room_.get()),
+        spans_(clock.device_, clock.device_.is_cpu() ? static_cast<std::int64_t>(span_bytes_) * rows.count : 0) {
+    time_.gaps = gaps_;
+    if (all_spans_are_there_) time_.span_of = gaps_ + rows.count;
     launch(clock.device_, FindGaps{.last = clock.last(),
                                    .now = clock.history_->now(),
                                    .rows = rows,
                                    .frozen = embergrad::detail::frozen_rows_for_kernels(*clock.storage_),
                                    .spares_untouched = spares_untouched,
-                                   .gaps = gaps_.get(),
-                                   .span_of = has_all_spans ? gaps_.get() + rows.count : nullptr,
+                                   .gaps = gaps_,
+                                   .span_of = all_spans_are_there_ ? gaps_ + rows.count : nullptr,
                                    .oldest = clock.oldest_});
     if (!clock.device_.is_cpu() || span_bytes_ == 0) return;
     time_.spans = spans_.get();
     if (settled != nullptr) hide_settled(rows.count, settled);
-    clock.history_->fill_spans(gaps_.get(), rows.count, spans_.get(), clock.table_.dtype);
+    clock.history_->fill_spans(gaps_, rows.count, spans_.get(), clock.table_.dtype);
     if (settled == nullptr) return;
     hide_settled(rows.count, settled);
     for (std::int64_t i = 0; i < rows.count; ++i) {
@@ -88,13 +93,15 @@ class RowClock::Idle {
   // From whoever fills spans; or shows them again.
   void hide_settled(std::int64_t count, const std::int64_t* settled) const {
     for (std::int64_t i = 0; i < count; ++i) {
-      if (settled[i] >= 0) gaps_.get()[i] = -gaps_.get()[i];
+      if (settled[i] >= 0) gaps_[i] = -gaps_[i];
     }
   }
 
   IdleTime time_;
   std::size_t span_bytes_;
-  embergrad::detail::ScratchOn<std::int64_t> gaps_;  // and where spans stand
+  bool all_spans_are_there_;  // on a GPU
+  embergrad::detail::ScratchOn<std::int64_t> own_room_;
+  std::int64_t* gaps_;  // and, behind them, where spans stand
   embergrad::detail::ScratchOn<char> spans_;
 };
 
@@ -117,36 +124,50 @@ IdleTime RowClock::idle_time() const {
   if (time.span_size > 0) {
     time.spans = there.data;
   } else {
-    time.replay_end = there.as<const ReplayStep>() + time_there_.size(0);
+    time.replay_end = reinterpret_cast<const ReplayStep*>(there.data) + count_there(history_->now());
   }
   return time;
 }
 
-// What any row may need, since nobody here knows which rows there are.
+// Of what any row may need at a step of the history, since nobody here knows which rows there are: spans, or steps.
+std::int64_t RowClock::count_there(std::int64_t now) const {
+  if (history_->idle().span_size > 0) return now - oldest_ + 1;
+  return oldest_ == 1 ? now : now - oldest_;
+}
+
+std::size_t RowClock::bytes_there(std::int64_t now) const {
+  const auto span_size = static_cast<std::size_t>(history_->idle().span_size);
+  const std::size_t each = span_size > 0 ? span_size * item_size(table_.dtype) : sizeof(ReplayStep);
+  return static_cast<std::size_t>(count_there(now)) * each;
+}
+
+void RowClock::make_room_there(std::int64_t now) const {
+  const auto words = static_cast<std::int64_t>((bytes_there(now) + sizeof(double) - 1) / sizeof(double));
+  const std::int64_t present = time_there_.defined() ? time_there_.numel() : -1;
+  if (words <= present) return;
+  time_there_ = empty({std::max(words, 2 * present)}, {DType::float64, device_});  // bytes, rather
+  step_there_ = -1;
+}
+
 void RowClock::upload_time(const IdleTime& time) const {
   const std::int64_t now = history_->now();
-  Tensor all;
+  make_room_there(now);
+  const std::int64_t count = count_there(now);
+  const std::size_t bytes = bytes_there(now);
+  const Scratch<char> made(time.span_size > 0 ? static_cast<std::int64_t>(bytes) : 0);
+  const void* all = made.get();
   if (time.span_size > 0) {
-    const std::int64_t count = now - oldest_ + 1;
-    all = empty({count, time.span_size}, {table_.dtype, {}});
-    auto* const spans = embergrad::detail::unsettled_view(all).as<char>();
-    const std::size_t span_bytes = static_cast<std::size_t>(time.span_size) * item_size(table_.dtype);
     cpu::parallel_chunks(count, block, [&](std::int64_t begin, std::int64_t end) {
       std::int64_t gaps[block];
       for (std::int64_t i = begin; i < end; ++i) gaps[i - begin] = i == 0 ? now : now - (oldest_ + i - 1);
-      history_->fill_spans(gaps, end - begin, spans + static_cast<std::size_t>(begin) * span_bytes, table_.dtype);
+      char* const spans = made.get() + static_cast<std::size_t>(begin) * (bytes / static_cast<std::size_t>(count));
+      history_->fill_spans(gaps, end - begin, spans, table_.dtype);
     });
   } else {
-    constexpr auto words = static_cast<std::int64_t>(sizeof(ReplayStep) / sizeof(double));
-    static_assert(sizeof(ReplayStep) % sizeof(double) == 0);
-    const std::int64_t count = oldest_ == 1 ? now : now - oldest_;
-    all = empty({count, words}, {DType::float64, {}});  // bytes, rather
-    if (count > 0) {
-      std::memcpy(embergrad::detail::unsettled_view(all).data, time.replay_end - count,
-                  static_cast<std::size_t>(count) * sizeof(ReplayStep));
-    }
+    all = time.replay_end - count;
   }
-  time_there_ = all.to(device_);
+  void* const there = embergrad::detail::unsettled_view(time_there_).data;
+  embergrad::detail::copy_bytes(device_, there, Device::cpu(), all, bytes);
   step_there_ = now;
 }
 
@@ -239,11 +260,11 @@ void RowClock::read(RowNumbers rows, View out, bool for_step) const {
   });
 }
 
-void RowClock::bring_up(RowNumbers rows, bool spares_untouched) {
+void RowClock::bring_up(RowNumbers rows, bool spares_untouched, std::int64_t* room) {
   const auto now = static_cast<std::uint32_t>(history_->now());
   recent_.step = -1;
   in_pieces(rows, [&](RowNumbers some, std::int64_t /*begin*/) {
-    const Idle idle(*this, some, spares_untouched);
+    const Idle idle(*this, some, spares_untouched, nullptr, room);
     launch(device_, request(some, idle));
     launch(device_, SetLastSteps{.last = last(), .now = now, .rows = some, .gaps = idle.time().gaps});
   });
@@ -279,14 +300,27 @@ void RowClock::skip(std::int64_t row) {
   launch(device_, SetLastSteps{.last = last(), .now = now, .rows = {.count = 1, .first = row}});
 }
 
-void RowClock::begin(const StepPlan& plan, const std::array<Tensor, max_slots>& slots, std::int64_t steps_before) {
+void RowClock::prepare(const StepPlan& plan, std::int64_t steps_before, std::int64_t rows) {
   constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
   if (history_ != nullptr && (history_->now() == most || !history_->takes(plan))) settle_all();
+  if (history_ == nullptr) history_ = make_history(plan, table_.dtype, steps_before);
+  if (device_.is_cpu()) return;
+  make_room_there(history_->now() + 1);
+  const std::int64_t numbers = 2 * std::min(std::max(rows, visits(rows)), rows_at_once);
+  if (!room_there_.defined() || room_there_.numel() < numbers) {
+    room_there_ = empty({numbers}, {DType::int64, device_});
+  }
+}
+
+std::int64_t* RowClock::room() const {
+  return device_.is_cpu() ? nullptr : embergrad::detail::unsettled_view(room_there_).as<std::int64_t>();
+}
+
+void RowClock::begin(const std::array<Tensor, max_slots>& slots) {
   // What is remembered has the slots that there were.
   const auto same = [](const Tensor& a, const Tensor& b) { return a.state() == b.state(); };
   if (!std::ranges::equal(slots_, slots, same)) recent_.step = -1;
   slots_ = slots;
-  if (history_ == nullptr) history_ = make_history(plan, table_.dtype, steps_before);
 }
 
 void RowClock::step(const StepPlan& plan, const std::int64_t* rows, std::int64_t count, const View& grad) {
@@ -297,7 +331,7 @@ void RowClock::step(const StepPlan& plan, const std::int64_t* rows, std::int64_t
     const Scratch<std::int64_t> settled(remembers ? some.count : 0);
     if (remembers) find_recent(some.list, some.count, settled.get());
     const std::int64_t* const places = remembers ? settled.get() : nullptr;
-    const Idle idle(*this, some, false, places);
+    const Idle idle(*this, some, false, places, room());
     const SettleRows settle = request(some, idle);
     OptimizerStep step = plan.request();
     step.param = settle.param;
@@ -344,16 +378,22 @@ Tensor RowClock::slot_of_row(std::int64_t row, std::size_t slot) const {
   return slots[slot].reshape({slots[slot].numel()});
 }
 
+// How many rows a sweep visits after a step that touched so many.
+std::int64_t RowClock::visits(std::int64_t touched) const {
+  const std::int64_t wanted =
+      history_->spares_untouched() ? std::max(least_visits, touched / sweep_share) : rows_ / replay_sweep_steps + 1;
+  return std::min(rows_, wanted);
+}
+
 void RowClock::sweep(std::int64_t touched) {
   const bool spares = history_->spares_untouched();
-  const std::int64_t wanted = spares ? std::max(least_visits, touched / sweep_share) : rows_ / replay_sweep_steps + 1;
   const std::int64_t now = history_->now();
   std::int64_t forgotten = 0;
-  for (std::int64_t left = std::min(rows_, wanted); left > 0;) {
-    const std::int64_t visits = std::min(left, rows_ - cursor_);
-    bring_up({.count = visits, .first = cursor_}, spares);
-    left -= visits;
-    cursor_ += visits;
+  for (std::int64_t left = visits(touched); left > 0;) {
+    const std::int64_t some = std::min(left, rows_ - cursor_);
+    bring_up({.count = some, .first = cursor_}, spares, room());
+    left -= some;
+    cursor_ += some;
     if (cursor_ < rows_) continue;
     cursor_ = 0;
     forgotten = std::exchange(sweep_began_, now);
@@ -383,6 +423,7 @@ std::int64_t RowClock::bytes() const {
   std::size_t recent =
       recent_.rows.capacity() * sizeof(std::int64_t) + recent_.param.capacity() + recent_.spans.capacity();
   for (const std::vector<char>& values : recent_.slots) recent += values.capacity();
+  if (room_there_.defined()) recent += static_cast<std::size_t>(room_there_.numel()) * sizeof(std::int64_t);
   if (time_there_.defined()) recent += static_cast<std::size_t>(time_there_.numel()) * item_size(time_there_.dtype());
   return static_cast<std::int64_t>(static_cast<std::size_t>(rows_) * sizeof(std::uint32_t) + recent) +
          (history_ == nullptr ? 0 : history_->bytes());

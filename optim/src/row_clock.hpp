@@ -30,9 +30,11 @@ class RowClock final : public embergrad::detail::DeferredRows {
   void settle_all() override;
   void skip(std::int64_t row) override;
 
-  // --- a step with a sparse gradient: begin, some rows once or more often, end
-  // Settles all if the time that passed can't go on with this plan.
-  void begin(const StepPlan& plan, const std::array<Tensor, max_slots>& slots, std::int64_t steps_before);
+  // --- a step with a sparse gradient: prepare, begin, some rows once or more often, end
+  // All that may fail for want of memory; no row changes but by its idle time. Settles all if the time that passed
+  // can't go on with this plan. `rows`: how many the step takes.
+  void prepare(const StepPlan& plan, std::int64_t steps_before, std::int64_t rows);
+  void begin(const std::array<Tensor, max_slots>& slots);
   // Brings rows up to date and steps them, but for frozen ones; `grad` holds their gradients.
   void step(const StepPlan& plan, const std::int64_t* rows, std::int64_t count, const View& grad);
   // The step is done: `rows` were stepped, or are frozen; for all others one step of time passes. Lists of rows lie
@@ -67,14 +69,20 @@ class RowClock final : public embergrad::detail::DeferredRows {
   // The history as kernels see it; for a GPU, with what it needs of all time in its memory.
   [[nodiscard]] IdleTime idle_time() const;
   void upload_time(const IdleTime& time) const;
+  [[nodiscard]] std::int64_t count_there(std::int64_t now) const;
+  [[nodiscard]] std::size_t bytes_there(std::int64_t now) const;
+  void make_room_there(std::int64_t now) const;
+  // That of a step, on a GPU.
+  [[nodiscard]] std::int64_t* room() const;
   [[nodiscard]] SettleRows request(RowNumbers rows, const Idle& idle) const;
-  // `spares_untouched`: but for rows that nobody has touched.
-  void bring_up(RowNumbers rows, bool spares_untouched);
+  // `spares_untouched`: but for rows that nobody has touched. `room` as for Idle.
+  void bring_up(RowNumbers rows, bool spares_untouched, std::int64_t* room = nullptr);
   void read_and_remember(const std::int64_t* rows, std::int64_t count, View out) const;
   void find_recent(const std::int64_t* rows, std::int64_t count, std::int64_t* places) const;
   // Where what is remembered of recent_.rows lies. Makes room.
   [[nodiscard]] RowCopies recent_copies() const;
   void settle_everything();
+  [[nodiscard]] std::int64_t visits(std::int64_t touched) const;
   void sweep(std::int64_t touched);
 
   embergrad::detail::Storage* storage_;
@@ -90,6 +98,7 @@ class RowClock final : public embergrad::detail::DeferredRows {
   // On a GPU: the spans since step 0 and since the steps oldest_, oldest_ + 1, …; or the last steps, for a replay.
   mutable Tensor time_there_;
   mutable std::int64_t step_there_ = -1;  // of the history
+  Tensor room_there_;                     // for what a step works out about its rows
   mutable std::mutex uploading_;
   std::atomic<bool> pending_ = false;
   mutable std::shared_mutex settling_;  // readers against settle_all

@@ -309,7 +309,8 @@ void check_clip(std::int64_t size, std::int64_t shift) {
     eg::cuda::run_with(AnyGrid{1}, request);
     BOOST_CHECK_MESSAGE(same_bits(by_cpu, by_body), fmt::format("{} of {} elements", what, size));
   };
-  expect("ScaleInPlace", eg::ScaleInPlace{{}, 0.3});
+  T factor = T(0.3);
+  expect("ScaleInPlace", eg::ScaleInPlace{{}, {&factor, x.view().dtype, 1}});
   expect("ClampInPlace", eg::ClampInPlace{{}, 1.5});
 }
 

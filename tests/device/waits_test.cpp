@@ -65,6 +65,7 @@ struct Tagger {
         nn::pack_padded_sequence(embedding(words), {5, 3, 2}, {.batch_first = true, .enforce_sorted = true});
     const Tensor loss = eg::cross_entropy(linear(lstm(packed).output.values()), tags);
     loss.backward();
+    (void)eg::optim::clip_grad_norm(optimizer->parameters(0), 1.0);
     optimizer->step();
     optimizer->zero_grad();
   }

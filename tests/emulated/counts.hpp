@@ -1,4 +1,4 @@
-// What the host asked of emulated GPUs.
+// What the host asked of emulated GPUs, and what they refuse.
 #pragma once
 
 #include <cstdint>
@@ -12,5 +12,8 @@ struct Counts {
   std::int64_t copies = 0;
 };
 [[nodiscard]] Counts counts();
+
+// From now on so many blocks of device memory are given, and then none; below 0: as many as there is room for.
+void give_blocks(std::int64_t count);
 
 }  // namespace embergrad::emulated

@@ -150,6 +150,7 @@ struct Runtime {
   std::array<Gpu, gpus> all{Gpu(0), Gpu(1)};
   std::map<const char*, std::size_t> pinned;
   Counts counts;
+  std::int64_t blocks_left = -1;  // to be given; below 0: no end
   std::uint64_t seed = 0;
 
   Runtime() {
@@ -190,6 +191,10 @@ thread_local int current = 0;
 
 }  // namespace
 
+void give_blocks(std::int64_t count) {
+  const std::scoped_lock lock(runtime().mutex);
+  runtime().blocks_left = count;
+}
 Counts counts() {
   const std::scoped_lock lock(runtime().mutex);
   return runtime().counts;
@@ -301,7 +306,9 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 }
 cudaError_t cudaMallocAsync(void** block, std::size_t bytes, cudaStream_t stream) {
   const Lock lock(runtime().mutex);
-  *block = runtime().gpu(stream->gpu).allocate(bytes);
+  std::int64_t& left = runtime().blocks_left;
+  *block = left == 0 ? nullptr : runtime().gpu(stream->gpu).allocate(bytes);
+  if (left > 0) --left;
   return *block == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
 cudaError_t cudaFreeAsync(void* block, cudaStream_t stream) {

@@ -15,7 +15,6 @@
 
 namespace eg = embergrad;
 using eg::Tensor;
-using eg::optim::clip_grad_norm;
 using eg::optim::clip_grad_value;
 using eg::test::Draw;
 using eg::test::equal_to;
@@ -26,6 +25,11 @@ namespace {
 
 const double not_a_number = std::numeric_limits<double>::quiet_NaN();
 const double infinity = std::numeric_limits<double>::infinity();
+
+double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm, double norm_type = 2,
+                      bool error_if_nonfinite = false) {
+  return eg::optim::clip_grad_norm(parameters, max_norm, norm_type, error_if_nonfinite).item();
+}
 
 Tensor with_grad(const Tensor& grad) {
   Tensor p = leaf(eg::zeros(grad.shape(), grad.options()));

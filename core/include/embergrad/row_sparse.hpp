@@ -54,6 +54,9 @@ class RowSparse {
   [[nodiscard]] RowSparse plus(const RowSparse& other) const;
   /// Every value times `factor`.
   [[nodiscard]] RowSparse scaled(double factor) const;
+  /// The same rows with other values: (count, dim), float32 or float64, where the rows are. O(count). ShapeError,
+  /// DTypeError or DeviceError for others.
+  [[nodiscard]] RowSparse with_values(const Tensor& values) const;
 
   struct State;
 

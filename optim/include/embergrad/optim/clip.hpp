@@ -15,9 +15,11 @@ namespace embergrad::optim {
 /// @param error_if_nonfinite  ValueError, before anything is changed, if the norm is NaN or infinite; else that goes
 /// into
 ///     the gradients as in PyTorch
-/// @return the norm before clipping; 0 if there are no gradients
+/// @return the norm before clipping: one float64 where the first gradient is, 0 if there is none. Nobody waits for a
+/// GPU
+///     before that is read, unless error_if_nonfinite asks for it
 /// ValueError for a negative or NaN max_norm, or another norm_type.
-double clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm, double norm_type = 2.0,
+Tensor clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm, double norm_type = 2.0,
                       bool error_if_nonfinite = false);
 
 /// Cuts every element of every gradient to [-clip_value, clip_value], in place (`torch.nn.utils.clip_grad_value_`); a
