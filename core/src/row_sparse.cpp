@@ -201,7 +201,11 @@ RowSparse RowSparse::plus(const RowSparse& other) const {
                                  other.rows(), other.dim()));
   }
   return no_grad([&] {
-    return of({.index = cat({indices(), other.indices()}), .grad = cat({values(), other.values()}), .rows = rows()});
+    // What the host knows of both it knows of the sum.
+    const bool known = detail::known_to_host(indices()) && detail::known_to_host(other.indices());
+    const Device place = known ? Device::cpu() : device();
+    const Tensor both = cat({indices().to(place), other.indices().to(place)}).to(device());
+    return of({.index = both, .grad = cat({values(), other.values()}), .rows = rows()});
   });
 }
 

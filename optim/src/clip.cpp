@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "kernels/update.hpp"
 #include "norm_terms.hpp"
@@ -88,20 +89,27 @@ Tensor clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm, do
   }
 
   const Tensor factor = clamp(div(full({}, max_norm, norm.options()), add(norm, 1e-6)), {.max = 1.0});
+  std::vector<Tensor> factors;
+  factors.reserve(clipped.size());
+  std::vector<Gradient> sparse(clipped.size());
+  for (std::size_t i = 0; i < clipped.size(); ++i) {
+    factors.push_back(factor.to(elements[i].dtype()).to(elements[i].device()));
+    const Gradient& gradient = clipped[i].grad();
+    if (gradient.is_sparse()) sparse[i] = gradient.rows().with_values(mul(elements[i], factors[i]));
+  }
+  // From here on no memory is asked for.
   for (std::size_t i = 0; i < clipped.size(); ++i) {
     Tensor handle = clipped[i];
-    const Gradient& gradient = handle.grad();
-    const Tensor own = factor.to(elements[i].dtype()).to(elements[i].device());
-    if (gradient.is_sparse()) {
-      handle.set_grad(gradient.rows().with_values(mul(elements[i], own)));
+    if (sparse[i].defined()) {
+      handle.set_grad(std::move(sparse[i]));
       continue;
     }
-    const Tensor& dense = gradient.dense();
+    const Tensor& dense = handle.grad().dense();
     // A finite factor keeps zeros zero, so the gradient still knows which of its rows were touched, and nobody saved it
     // for a backward: no change that others must hear of. NaN is one, and of a GPU's factor nobody waits to know.
-    if (!own.device().is_cpu() || !std::isfinite(own.item())) embergrad::detail::begin_change(op, dense);
+    if (!dense.device().is_cpu() || !std::isfinite(factors[i].item())) embergrad::detail::begin_change(op, dense);
     launch(dense.device(),
-           ScaleInPlace{.inout = embergrad::detail::view(dense), .factor = embergrad::detail::view(own)});
+           ScaleInPlace{.inout = embergrad::detail::view(dense), .factor = embergrad::detail::view(factors[i])});
   }
   return norm;
 }

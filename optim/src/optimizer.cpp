@@ -138,8 +138,14 @@ void Optimizer::zero_grad(bool set_to_none) {
 bool Optimizer::step() {
   const NoGrad guard;
   for (const Entry& entry : entries_) embergrad::detail::report_watched_indices(entry.parameter.device());
-  for (std::size_t i = 0; i < entries_.size(); ++i) prepare(i);
+  try {
+    for (std::size_t i = 0; i < entries_.size(); ++i) prepare(i);
+  } catch (...) {
+    drop_what_is_prepared();
+    throw;
+  }
   if (skip_nonfinite_ && has_nonfinite_gradient()) {
+    drop_what_is_prepared();
     ++skipped_;
     return false;
   }
@@ -148,6 +154,13 @@ bool Optimizer::step() {
   }
   for (const Entry& entry : entries_) warn_of_replay(entry);
   return true;
+}
+
+void Optimizer::drop_what_is_prepared() {
+  for (Entry& entry : entries_) {
+    entry.dense_grad = {};
+    entry.spares = {};
+  }
 }
 
 bool Optimizer::has_nonfinite_gradient() const {
@@ -178,14 +191,18 @@ bool Optimizer::meets_its_like(std::size_t index, Way way) {
   const auto clock = embergrad::detail::deferral_of(*entry.parameter.state()->storage);
   const bool deferred = clock != nullptr && (entry.deferral == nullptr || entry.deferral->clock != clock);
   if (!begins && !deferred) return false;
+  bool found = false;
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     Entry& other = entries_[i];
     if (i == index || !other.parameter.shares_storage_with(entry.parameter)) continue;
     if (other.deferral == nullptr && !other.parameter.grad().defined()) continue;
     entry.is_shared = other.is_shared = true;
+    if (other.deferral != nullptr) other.deferral->end();
+    other.deferral.reset();
     prepare(i);
+    found = true;
   }
-  return entry.is_shared;
+  return found;
 }
 
 // Brings a table up to date that another optimizer defers, who loses it.
@@ -272,7 +289,7 @@ void Optimizer::prepare(std::size_t index) {
                                   parameter.device().to_string()));
   }
   const Way way = way_of(entry, planned);
-  if (!entry.is_shared && meets_its_like(index, way)) return prepare(index);
+  if (meets_its_like(index, way)) return prepare(index);
   if (way == Way::deferred_rows) {
     const auto* adam = std::get_if<detail::AdamTime>(&planned.time);
     const auto* rmsprop = std::get_if<detail::RmspropTime>(&planned.time);
@@ -350,7 +367,7 @@ void Optimizer::apply(Entry& entry) {
                       : entry.dense_grad.defined() ? std::exchange(entry.dense_grad, {})
                                                    : gradient.dense();
   if (way == Way::deferred_rows) {
-    entry.deferral->clock->begin(entry.slots);
+    entry.deferral->clock->begin(planned, entry.slots, entry.steps);
   }
   ++entry.steps;
   for (std::size_t s = 0; s < layout_.slots.size(); ++s) entry.in_use[s] = needs_slot(entry.group, s);
@@ -482,7 +499,7 @@ Tensor Optimizer::state_of_row(std::size_t parameter, std::int64_t row, std::str
   }
   if (!entry.slots[slot].defined()) return {};
   const NoGrad guard;
-  if (entry.deferral != nullptr && row < entry.slots[slot].size(0))
+  if (entry.deferral != nullptr && entry.deferral->clock->pending() && row < entry.slots[slot].size(0))
     return entry.deferral->clock->slot_of_row(row, slot);
   const Tensor all = up_to_size(entry, slot);
   return narrow(all, 0, row, 1).reshape({all.numel() / all.size(0)}).clone();

@@ -271,13 +271,15 @@ void RowClock::bring_up(RowNumbers rows, bool spares_untouched, std::int64_t* ro
 }
 
 void RowClock::settle(RowNumbers rows) {
-  if (history_ != nullptr) bring_up(rows, false);
+  if (pending()) bring_up(rows, false);
 }
 
 void RowClock::settle_everything() {
   if (history_ == nullptr) return;
-  bring_up({.count = rows_}, false);
-  launch(device_, SetLastSteps{.last = last(), .now = 0, .rows = {.count = rows_}});
+  if (history_->now() > 0) {
+    bring_up({.count = rows_}, false);
+    launch(device_, SetLastSteps{.last = last(), .now = 0, .rows = {.count = rows_}});
+  }
   history_.reset();
   recent_ = {};
   time_there_ = {};
@@ -316,7 +318,9 @@ std::int64_t* RowClock::room() const {
   return device_.is_cpu() ? nullptr : embergrad::detail::unsettled_view(room_there_).as<std::int64_t>();
 }
 
-void RowClock::begin(const std::array<Tensor, max_slots>& slots) {
+void RowClock::begin(const StepPlan& plan, const std::array<Tensor, max_slots>& slots, std::int64_t steps_before) {
+  // Somebody may have read the table since.
+  if (history_ == nullptr) prepare(plan, steps_before, 0);
   // What is remembered has the slots that there were.
   const auto same = [](const Tensor& a, const Tensor& b) { return a.state() == b.state(); };
   if (!std::ranges::equal(slots_, slots, same)) recent_.step = -1;
@@ -363,7 +367,7 @@ Tensor RowClock::slot_of_row(std::int64_t row, std::size_t slot) const {
   for (std::size_t s = 0; s < slots.size(); ++s) {
     if (slots_[s].defined()) slots[s] = row_of(slots_[s]);
   }
-  if (history_ != nullptr) {
+  if (pending()) {
     const Tensor param = empty({1, dim_}, {table_.dtype, device_});
     const RowNumbers one{.count = 1, .first = row};
     const Idle idle(*this, one);
@@ -406,7 +410,7 @@ void RowClock::sweep(std::int64_t touched) {
 }
 
 std::vector<std::int64_t> RowClock::last_steps(std::int64_t steps) const {
-  if (history_ == nullptr) return {};
+  if (!pending()) return {};
   const embergrad::detail::ScratchOn<std::int64_t> there(device_, rows_);
   launch(device_, FindGaps{.last = last(),
                            .now = history_->now(),

@@ -34,7 +34,7 @@ class RowClock final : public embergrad::detail::DeferredRows {
   // All that may fail for want of memory; no row changes but by its idle time. Settles all if the time that passed
   // can't go on with this plan. `rows`: how many the step takes.
   void prepare(const StepPlan& plan, std::int64_t steps_before, std::int64_t rows);
-  void begin(const std::array<Tensor, max_slots>& slots);
+  void begin(const StepPlan& plan, const std::array<Tensor, max_slots>& slots, std::int64_t steps_before);
   // Brings rows up to date and steps them, but for frozen ones; `grad` holds their gradients.
   void step(const StepPlan& plan, const std::int64_t* rows, std::int64_t count, const View& grad);
   // The step is done: `rows` were stepped, or are frozen; for all others one step of time passes. Lists of rows lie

@@ -225,6 +225,32 @@ BOOST_AUTO_TEST_CASE(scaled) {
   BOOST_TEST(equal_to("a is as before", a.values(), table_of({{1, 2}, {3, 4}})));
 }
 
+BOOST_AUTO_TEST_CASE(other_values) {
+  const RowSparse a = two_rows();
+  const Tensor values = table_of({{5, 6}, {7, 8}});
+  const RowSparse other = a.with_values(values);
+  BOOST_TEST(rows_of(other) == (Rows{1, 3}), boost::test_tools::per_element());
+  BOOST_TEST(equal_to("values", other.values(), values));
+  BOOST_TEST(equal_to("dense", other.to_dense(), table_of({{0, 0}, {5, 6}, {0, 0}, {7, 8}})));
+  BOOST_TEST(equal_to("plus", other.plus(a).values(), values + a.values()));
+  Tensor table = eg::ones({4, 2});
+  other.add_to(table);
+  BOOST_TEST(equal_to("added", table, table_of({{1, 1}, {6, 7}, {1, 1}, {8, 9}})));
+  BOOST_TEST(equal_to("a is as before", a.values(), table_of({{1, 2}, {3, 4}})));
+  const RowSparse none = RowSparse::from_rows(eg::zeros({0}, {DType::int64, {}}), eg::zeros({0, 2}), 4);
+  BOOST_TEST(none.with_values(eg::zeros({0, 2})).count() == 0);
+  BOOST_TEST(refuses<eg::ShapeError>(
+      [&] {
+        return a.with_values(eg::ones({2, 3}));
+      },
+      {"RowSparse::with_values", "values", "[2, 2]", "[2, 3]"}));
+  BOOST_TEST(refuses<eg::DTypeError>(
+      [&] {
+        return a.with_values(eg::ones({2, 2}, {DType::int64, {}}));
+      },
+      {"RowSparse::with_values", "values", "int64"}));
+}
+
 // Sums are made when somebody first reads them, and then stay.
 BOOST_AUTO_TEST_CASE(handles_share) {
   const RowSparse a = two_rows();

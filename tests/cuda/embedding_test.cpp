@@ -148,6 +148,40 @@ BOOST_AUTO_TEST_CASE(renormalised_rows) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(indices_that_are_no_rows) {
+  std::uint64_t seed = 0;
+  const auto check = [&]<class Index>(Index) {
+    for (const std::int64_t count : {0, 1, 63, 255, 256, 257, 1000}) {
+      for (const std::int64_t bad : {0, 1, 3}) {
+        for (const bool or_also : {false, true}) {
+          Draw draw(++seed);
+          Numbers<Index> index(count, static_cast<std::int64_t>(seed % 3));
+          for (std::int64_t i = 0; i < count; ++i) index.data()[i] = static_cast<Index>(draw.integer(0, 9));
+          for (std::int64_t i = 0; i < bad && count > 0; ++i) {
+            index.data()[draw.integer(0, count - 1)] = static_cast<Index>(draw.integer(0, 1) == 0 ? -1 : 10);
+          }
+          const std::string what = fmt::format("CheckIndices of {}, {} of them bad", count, bad);
+          const auto make = [&](Numbers<Index>& out, Numbers<std::int64_t>& found) {
+            return eg::CheckIndices{.index = index.view(),
+                                    .out = out.view(),
+                                    .range = 10,
+                                    .or_also = or_also,
+                                    .also = -1,
+                                    .ticket = 7,
+                                    .found = found.data()};
+          };
+          const auto expect = [&](auto& by_body, auto& by_cpu) { expect_same(what, seed, by_body, by_cpu); };
+          Numbers<std::int64_t> found(3, 0);
+          for (int i = 0; i < 3; ++i) found.data()[i] = seed % 5 == 4 ? 2 : 0;  // what was found before stays
+          run_both(what, seed % seeds, make, expect, Numbers<Index>::drawn(draw, count, 0), found);
+        }
+      }
+    }
+  };
+  check(std::int32_t{});
+  check(std::int64_t{});
+}
+
 BOOST_AUTO_TEST_CASE(rows_of_zeros) {
   std::uint64_t seed = 0;
   const auto check = [&]<class T>(T) {

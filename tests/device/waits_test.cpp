@@ -99,6 +99,22 @@ BOOST_AUTO_TEST_CASE(indices_made_there) {
   }
 }
 
+// One gradient of two lookups, clipped by value.
+BOOST_AUTO_TEST_CASE(two_lookups_of_one_table) {
+  Draw draw(5);
+  nn::Embedding embedding({.num_embeddings = 40, .embedding_dim = 3, .sparse = true});
+  embedding.to(gpu);
+  eg::optim::AdamW optimizer(embedding.parameters(), {.lr = 0.1});
+  const auto waits = waits_of_steps([&] {
+    const Tensor one = embedding(draw.integers({6}, 0, 39).to(gpu)).sum();
+    (one + eg::square(embedding(draw.integers({9}, 0, 39).to(gpu))).sum()).backward();
+    eg::optim::clip_grad_value(embedding.parameters(), 0.5);
+    optimizer.step();
+    optimizer.zero_grad();
+  });
+  expect("two lookups", waits, 0);
+}
+
 BOOST_AUTO_TEST_CASE(bags) {
   Draw draw(4);
   nn::EmbeddingBag bag({.num_embeddings = 30, .embedding_dim = 5, .mode = eg::BagMode::mean, .sparse = true});

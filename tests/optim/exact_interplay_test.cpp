@@ -260,6 +260,26 @@ BOOST_AUTO_TEST_CASE(two_handles_of_one_table) {
   }
 }
 
+// Of three, the one that comes last to a step defers the table when the others have found each other.
+BOOST_AUTO_TEST_CASE(three_handles_of_one_table) {
+  for (const std::size_t lone : {0U, 1U, 2U}) {
+    is_a_speed_switch([&](const Trainer& trainer, bool sparse) {
+      std::vector<Tensor> handles{task().table()};
+      while (handles.size() < 3) handles.push_back(leaf(handles[0].detach()));
+      const auto optimizer = trainer.make(handles);
+      for (std::int64_t step = 0; step < 60; ++step) {
+        optimizer->zero_grad();
+        for (std::size_t i = 0; i < 3; ++i) {
+          const bool takes_part = i == lone ? step >= 20 : step < 20 || (step >= 40 && step % 3 == static_cast<int>(i));
+          if (takes_part) task().backward(handles[i], step + static_cast<std::int64_t>(i) * 7, sparse);
+        }
+        optimizer->step();
+      }
+      return handles[0].detach().clone();
+    });
+  }
+}
+
 BOOST_AUTO_TEST_CASE(tables_that_change_their_type) {
   for (const Trainer& trainer : one_of_each_kind()) {
     const auto train = [&](bool sparse) {

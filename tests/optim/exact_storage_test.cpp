@@ -234,6 +234,20 @@ BOOST_AUTO_TEST_CASE(rows_of_the_state) {
       BOOST_TEST(same_bits(trainer.name, run.optimizer->state_of_row(0, row, name), expected));
     }
   }
+  // A step that was refused leaves nothing that is behind.
+  const Trainer momentum = one_of_each_kind()[0];
+  Run before(momentum, true);
+  const eg::StateDict state = before.optimizer->state_dict();
+  Tensor table = leaf(before.values());
+  const auto optimizer = momentum.make({table});
+  optimizer->load_state_dict(state);
+  optimizer->set_skip_nonfinite(true);
+  table.set_grad(eg::RowSparse::from_rows(eg::tensor({3}), eg::full({1, table.size(1)}, NAN, table.options()), 200));
+  BOOST_TEST(!optimizer->step());
+  BOOST_TEST(optimizer->last_steps(0).empty());
+  BOOST_TEST(same_bits("refused", optimizer->state_of_row(0, 3, "momentum_buffer"),
+                       before.optimizer->state_of_row(0, 3, "momentum_buffer")));
+
   Run run(one_of_each_kind()[0], true);
   BOOST_TEST(refuses<eg::IndexError>([&] { (void)run.optimizer->state_of_row(0, 200, "momentum_buffer"); },
                                      {"state_of_row", "200"}));

@@ -219,6 +219,8 @@ class Optimizer {
   void prepare(std::size_t index);
   void apply(Entry& entry);
   [[nodiscard]] bool has_nonfinite_gradient() const;
+  // What a step that was refused or skipped holds memory for.
+  void drop_what_is_prepared();
   // Changes the option of that name, which must be there; the caller knows the value to be right.
   void set_number(std::size_t group, std::string_view name, double value);
   [[nodiscard]] Keys numbers() const;
