@@ -479,8 +479,7 @@ struct SumTerms {
           if (thread < half) Term::join(terms[thread], terms[thread + half]);
           block.sync();
         }
-        sum = terms[0];
-        block.sync();
+        if (thread == 0) sum = terms[0];  // which it alone writes again
       }
       if (thread == 0) block.store(partial + c, sum);
     }

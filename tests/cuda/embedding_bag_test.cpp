@@ -174,6 +174,10 @@ BOOST_AUTO_TEST_CASE(sums) {
   for (int variant = 0; variant < 4; ++variant) check_sum<float, std::int64_t>({4096, 4097, 5000}, 3, variant, true);
   check_sum<float, std::int64_t>({70000}, 1, 3, true);
   check_sum<float, std::int64_t>({}, 4, 1, true);
+  // Blocks that take bags several times.
+  std::vector<std::int64_t> many(150);
+  for (std::size_t b = 0; b < many.size(); ++b) many[b] = static_cast<std::int64_t>(b * 7 % 40);
+  for (int variant = 0; variant < 8; ++variant) check_sum<float, std::int64_t>(many, 3, variant, true);
 }
 
 BOOST_AUTO_TEST_CASE(largest) {

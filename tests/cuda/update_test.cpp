@@ -423,6 +423,24 @@ BOOST_AUTO_TEST_CASE(norms) {
   for (int seed = 0; seed < seeds; ++seed) check_norm<float>(2500, 2, false, seed);
 }
 
+// More chunks than a block takes at once.
+BOOST_AUTO_TEST_CASE(sums_of_chunks) {
+  using Sum = eg::cuda::SumChunks<eg::rules::SquareTerm>;
+  for (const std::int64_t count : {0, 1, Sum::tile, Sum::tile + 1, 3 * Sum::tile + 5}) {
+    Draw draw(static_cast<std::uint64_t>(count));
+    std::vector<double> chunks(static_cast<std::size_t>(count));
+    for (double& chunk : chunks) chunk = draw.uniform(0, 1e3);
+    double in_order = 0;
+    for (const double chunk : chunks) in_order += chunk;
+    for (int seed = 0; seed < seeds; ++seed) {
+      double by_body = -1;
+      AnyGrid{static_cast<std::uint64_t>(seed)}(Sum{chunks.data(), &by_body, count},
+                                                eg::cuda::Grid{1, eg::cuda::default_threads});
+      BOOST_TEST(by_body == in_order, count << " chunks, seed " << seed);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(clipping) {
   for (const std::int64_t size : map_sizes) {
     for (const std::int64_t shift : {0, 1}) {
