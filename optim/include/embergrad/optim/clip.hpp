@@ -13,11 +13,9 @@ namespace embergrad::optim {
 /// is given twice counts once.
 /// @param norm_type  p > 0, or infinity for the largest absolute value
 /// @param error_if_nonfinite  ValueError, before anything is changed, if the norm is NaN or infinite; else that goes
-/// into
-///     the gradients as in PyTorch
-/// @return the norm before clipping: one float64 where the first gradient is, 0 if there is none. Nobody waits for a
-/// GPU
-///     before that is read, unless error_if_nonfinite asks for it
+///     into the gradients as in PyTorch
+/// @return the norm before clipping, one float64 where the first gradient is; 0 if there is none. Without
+///     error_if_nonfinite nobody waits for a GPU before that is read
 /// ValueError for a negative or NaN max_norm, or another norm_type.
 Tensor clip_grad_norm(const std::vector<Tensor>& parameters, double max_norm, double norm_type = 2.0,
                       bool error_if_nonfinite = false);
